@@ -1,0 +1,1 @@
+"""What a finished or running search says: tables in, tables and figures out."""

@@ -1,0 +1,1 @@
+"""mtsearch: distributed hyperparameter search over multi-task transformer training."""
