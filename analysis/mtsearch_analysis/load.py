@@ -1,0 +1,176 @@
+"""A run folder as pandas frames, finished or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from mtsearch_analysis.tables import METRICS, TRIALS, Direction, Objective, Table, split_metric
+
+__all__ = ["Run", "load_run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a search has written so far.
+
+    Args:
+        path: the run folder.
+        trials: one row per trial, columns as :data:`mtsearch_analysis.tables.TRIALS` says.
+        metrics: one row per trial, evaluation, task, split and metric, as ``tables.METRICS`` says.
+        objective: what the search optimises.
+        space: ``resolved.yaml``: the search space with every default filled in; None if it isn't there.
+        environment: ``environment.json``: versions, hardware, seeds; None if it isn't there.
+    """
+
+    path: Path
+    trials: pd.DataFrame
+    metrics: pd.DataFrame
+    objective: Objective
+    space: dict[str, Any] | None
+    environment: dict[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.path.resolve().name
+
+    @property
+    def main_metric(self) -> str:
+        """What ``score`` measures: ``mean_score`` or a task's ``task.metric``."""
+        return self.objective.metric
+
+    @property
+    def direction(self) -> Direction:
+        """Whether more or less of the main metric is better."""
+        return self.objective.direction
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a trial was under way when the tables were written."""
+        return bool((self.trials["status"] == "running").any())
+
+    @property
+    def task_metrics(self) -> tuple[str, ...]:
+        """Each task's main metric as ``task.metric``: as recorded, or else each task's first one in the table."""
+        recorded = [name for name in self.objective.task_metrics if f"best/{name}" in self.trials]
+        if recorded:
+            return tuple(recorded)
+        first_of_task: dict[str, str] = {}
+        for column in self.trials.columns:
+            name = str(column).removeprefix("best/")
+            if name != column and "." in name:
+                first_of_task.setdefault(split_metric(name)[0], name)
+        return tuple(first_of_task.values())
+
+    @property
+    def config_columns(self) -> tuple[str, ...]:
+        """The columns ``config/*``."""
+        return tuple(column for column in self.trials.columns if column.startswith("config/"))
+
+    @property
+    def varied_columns(self) -> tuple[str, ...]:
+        """Those of ``config/*`` that differ between trials; present in some and absent in others counts."""
+        return tuple(c for c in self.config_columns if self.trials[c].nunique(dropna=False) > 1)
+
+    def direction_of(self, metric: str) -> Direction:
+        """Whether more or less of a metric is better: a loss is minimised, every other metric is a score."""
+        if metric == self.main_metric:
+            return self.direction
+        return "minimize" if split_metric(metric)[1] == "loss" else "maximize"
+
+
+def load_run(path: str | Path) -> Run:
+    """Reads a run folder; a search that is still writing to it is not disturbed.
+
+    Integer and boolean columns have pandas' nullable types, so that a missing value turns no integer into a
+    float.
+
+    Args:
+        path: the run folder, such as ``runs/baseline``.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it holds no tables yet.
+        ValueError: a file in it can't be read, or a table is newer than this code or lacks a column.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such run folder; pass the folder that holds {TRIALS.file}")
+    trials = _read_table(TRIALS, folder)
+    metrics = _read_table(METRICS, folder)
+    return Run(
+        path=folder,
+        trials=_to_pandas(trials),
+        metrics=_to_pandas(metrics),
+        objective=Objective.from_schema(trials.schema),
+        space=_read_yaml(folder / "resolved.yaml"),
+        environment=_read_json(folder / "environment.json"),
+    )
+
+
+def _read_table(table: Table, folder: Path) -> pa.Table:
+    path = folder / table.file
+    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not path.exists() or not parts:
+        raise FileNotFoundError(
+            f"{path}: no {table.name} table; either {folder} is not a run folder, or its first trial "
+            "has not started yet"
+        )
+    try:
+        # Without partitioning=None, a folder named like "seed=7" above the file would become a column.
+        pieces = [pq.read_table(part, partitioning=None) for part in parts]
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: not a readable Parquet file ({reason}); let mtsearch rebuild it from events.jsonl"
+        ) from error
+    for part, piece in zip(parts, pieces, strict=True):
+        table.check(piece.schema, part)
+    try:
+        return pa.concat_tables(pieces, promote_options="permissive")
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: its part files disagree on a column's type ({reason})") from error
+
+
+_NULLABLE_TYPES = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+}
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE_TYPES.get)
+    return frame
+
+
+def _read_yaml(path: Path) -> dict[str, Any] | None:
+    try:
+        return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+    except FileNotFoundError:
+        return None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from error
+
+
+def _mapping(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping at the top, but found {type(content).__name__}")
+    return content

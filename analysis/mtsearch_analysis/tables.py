@@ -1,0 +1,303 @@
+"""The contract between mtsearch, which writes a run folder's tables, and whoever reads them.
+
+Every table states its columns with types, units and meaning, and carries its name and version in the Parquet
+file's metadata. The columns that depend on the run (its tasks, its configs) are declared as groups by prefix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+
+__all__ = [
+    "METRICS",
+    "STATUSES",
+    "TABLES",
+    "TRIALS",
+    "Column",
+    "ColumnGroup",
+    "Direction",
+    "Objective",
+    "Status",
+    "Table",
+    "split_metric",
+]
+
+Direction = Literal["maximize", "minimize"]
+Status = Literal["running", "completed", "pruned", "diverged", "infeasible", "failed", "interrupted"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column that a table always has.
+
+    Args:
+        name: the column's name in the file.
+        dtype: its Arrow type.
+        unit: what one step of its values is ("seconds", "examples", "ratio"); empty for names and words.
+        doc: what it says, in one line.
+        nullable: whether a row may leave it empty.
+    """
+
+    name: str
+    dtype: pa.DataType
+    unit: str
+    doc: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class ColumnGroup:
+    """Columns that share a prefix and whose names are known only once a run is.
+
+    Args:
+        prefix: what their names start with, with the slash.
+        dtype: their Arrow type; None for that of the values, see :meth:`Table.from_rows`.
+        unit: as in :class:`Column`.
+        doc: what one of them says, in one line.
+    """
+
+    prefix: str
+    dtype: pa.DataType | None
+    unit: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a run folder.
+
+    Args:
+        name: its name, recorded in the file.
+        file: where it lies in the run folder: a Parquet file, or a folder of part files under the same name.
+        version: counts up when the meaning or presence of a column changes.
+        columns: those that it always has.
+        groups: those that depend on the run; they follow the others.
+    """
+
+    name: str
+    file: str
+    version: int
+    columns: tuple[Column, ...]
+    groups: tuple[ColumnGroup, ...] = ()
+
+    def schema(
+        self, extra_fields: Iterable[pa.Field] = (), metadata: Mapping[str, str] | None = None
+    ) -> pa.Schema:
+        """The Arrow schema, with the table's name and version in its metadata.
+
+        Args:
+            extra_fields: the run's own columns, each of one of the groups.
+            metadata: further entries, such as :meth:`Objective.metadata`.
+
+        Raises:
+            ValueError: an extra field belongs to none of the groups.
+        """
+        fields = [pa.field(column.name, column.dtype, column.nullable) for column in self.columns]
+        for extra in extra_fields:
+            self._group(extra.name)
+            fields.append(extra)
+        return pa.schema(
+            fields,
+            metadata={
+                **(metadata or {}),
+                "mtsearch_table": self.name,
+                "mtsearch_version": str(self.version),
+            },
+        )
+
+    def from_rows(
+        self, rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, str] | None = None
+    ) -> pa.Table:
+        """An Arrow table of rows given as mappings from column names to plain values; absent means null.
+
+        A column of a group without a type of its own takes the type of its values: bool, int64, float64 (also
+        for integers mixed with floats) or string. Where values mix types otherwise, or are lists, the column
+        is written as strings: text as it is, the rest as JSON.
+
+        Raises:
+            ValueError: a column is not in the contract, or a row lacks one that may not be empty.
+        """
+        fixed = {column.name for column in self.columns}
+        extra_names = list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
+        prefixes = [group.prefix for group in self.groups]
+        extra_names.sort(key=lambda name: prefixes.index(self._group(name).prefix))
+
+        arrays = []
+        for column in self.columns:
+            values = [row.get(column.name) for row in rows]
+            if not column.nullable and None in values:
+                raise ValueError(
+                    f"{self.name}: row {values.index(None)} has no {column.name!r}, which may not be empty"
+                )
+            arrays.append(pa.array(values, column.dtype))
+        extra_fields = []
+        for name in extra_names:
+            values = [row.get(name) for row in rows]
+            dtype = self._group(name).dtype or _common_type(values)
+            if pa.types.is_string(dtype):
+                values = [_as_text(value) for value in values]
+            arrays.append(pa.array(values, dtype))
+            extra_fields.append(pa.field(name, dtype))
+        return pa.Table.from_arrays(arrays, schema=self.schema(extra_fields, metadata))
+
+    def check(self, schema: pa.Schema, path: Path) -> None:
+        """Refuses a file that is not this table, is newer than this code, or lacks a column.
+
+        Raises:
+            ValueError: in one line: the path, what is wrong, and the remedy.
+        """
+        metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        if metadata.get("mtsearch_table") != self.name:
+            found = metadata.get("mtsearch_table", "no name")
+            raise ValueError(
+                f"{path}: expected mtsearch's {self.name} table, but its metadata says {found!r}; "
+                "pass a run folder that mtsearch wrote"
+            )
+        version = int(metadata.get("mtsearch_version", "0"))
+        if version > self.version:
+            raise ValueError(
+                f"{path}: written as version {version} of the {self.name} table, and this mtsearch-analysis "
+                f"reads up to version {self.version}; install a newer one"
+            )
+        missing = [column.name for column in self.columns if column.name not in schema.names]
+        if missing:
+            raise ValueError(
+                f"{path}: the {self.name} table lacks {', '.join(map(repr, missing))}; "
+                "it was changed after mtsearch wrote it: restore it, or let mtsearch rebuild it from events.jsonl"
+            )
+
+    def _group(self, name: str) -> ColumnGroup:
+        for group in self.groups:
+            if name.startswith(group.prefix):
+                return group
+        prefixes = ", ".join(group.prefix + "*" for group in self.groups) or "none"
+        raise ValueError(f"{self.name}: column {name!r} is not in the contract (groups: {prefixes})")
+
+
+def _common_type(values: Iterable[Any]) -> pa.DataType:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64()
+    if kinds and kinds <= {int, float}:
+        return pa.float64()
+    return pa.string()
+
+
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def split_metric(name: str) -> tuple[str, str]:
+    """The task and the metric in a name: ``sentiment.accuracy`` -> ("sentiment", "accuracy").
+
+    A metric over all tasks has no task: ``mean_score`` -> ("", "mean_score"). Task names have no dots.
+    """
+    task, dot, metric = name.partition(".")
+    return (task, metric) if dot else ("", name)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a search optimises; recorded in the metadata of ``trials.parquet``.
+
+    Args:
+        metric: ``mean_score``, or one task's as ``task.metric``.
+        direction: whether more or less of it is better.
+        task_metrics: each task's main metric as ``task.metric``, in the order of the tasks.
+    """
+
+    metric: str = "mean_score"
+    direction: Direction = "maximize"
+    task_metrics: tuple[str, ...] = field(default=())
+
+    def metadata(self) -> dict[str, str]:
+        """The entries for the file's metadata."""
+        return {
+            "mtsearch_metric": self.metric,
+            "mtsearch_direction": self.direction,
+            "mtsearch_task_metrics": json.dumps(self.task_metrics),
+        }
+
+    @classmethod
+    def from_schema(cls, schema: pa.Schema) -> Objective:
+        """The objective that a file's metadata records."""
+        metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        return cls(
+            metric=metadata.get("mtsearch_metric", cls.metric),
+            direction="minimize" if metadata.get("mtsearch_direction") == "minimize" else "maximize",
+            task_metrics=tuple(json.loads(metadata.get("mtsearch_task_metrics", "[]"))),
+        )
+
+
+_TIME = pa.timestamp("ms", tz="UTC")
+
+TRIALS = Table(
+    name="trials",
+    file="trials.parquet",
+    version=1,
+    columns=(
+        Column("trial_id", pa.string(), "", "the trial's name, such as t0003", nullable=False),
+        Column("number", pa.int32(), "trials", "order of suggestion, from 0", nullable=False),
+        Column("status", pa.string(), "", "one of " + ", ".join(STATUSES), nullable=False),
+        Column("stop_reason", pa.string(), "", "why it stopped, in words; null while it runs"),
+        Column("rung", pa.int32(), "rungs", "ASHA rungs passed; null without a trial scheduler"),
+        Column("attempts", pa.int32(), "attempts", "how often it was started", nullable=False),
+        Column("config_hash", pa.string(), "", "the same for equal configs", nullable=False),
+        Column("seed", pa.int64(), "", "training.seed of its config"),
+        Column("evaluations", pa.int32(), "evaluations", "how often it reported", nullable=False),
+        Column("epoch", pa.float64(), "epochs", "how far it trained"),
+        Column("score", pa.float64(), "ratio", "best main metric so far; null if it never reported one"),
+        Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric"),
+        Column("best/mean_score", pa.float64(), "ratio", "mean_score at that epoch"),
+        Column("last/epoch", pa.float64(), "epochs", "epoch of the last evaluation"),
+        Column("last/mean_score", pa.float64(), "ratio", "mean_score at that epoch"),
+        Column("seconds", pa.float64(), "seconds", "time on a worker, summed over attempts"),
+        Column("gpu_seconds", pa.float64(), "seconds", "the same times the GPUs it held (fractions count)"),
+        Column("examples_seen", pa.int64(), "examples", "examples trained on"),
+        Column("examples_per_second", pa.float64(), "examples/second", "while training, without evaluation"),
+        Column("parameters", pa.int64(), "parameters", "size of the model"),
+        Column("trainable_parameters", pa.int64(), "parameters", "of which were trained"),
+        Column("peak_memory_bytes", pa.int64(), "bytes", "most memory in use: the GPU's, or the process's on CPU"),
+        Column("start_seconds", pa.float64(), "seconds", "from assignment to the first training step"),
+        Column("checkpoint", pa.string(), "", "the kept checkpoint, relative to the run folder; null if none"),
+        Column("data_hash", pa.string(), "", "content hash of the data it saw"),
+        Column("started_at", _TIME, "UTC", "when its first attempt was assigned"),
+        Column("ended_at", _TIME, "UTC", "when it ended; null while it runs"),
+        Column("node", pa.string(), "", "the machine of its last attempt"),
+        Column("precision", pa.string(), "", "fp32, bf16 or fp16, as it was resolved"),
+    ),
+    groups=(
+        ColumnGroup("best/", pa.float64(), "ratio", "best/TASK.METRIC at the epoch of the best main metric"),
+        ColumnGroup("last/", pa.float64(), "ratio", "last/TASK.METRIC at the last evaluation"),
+        ColumnGroup("config/", None, "", "config/DOTTED.PATH: one leaf of its config; null where it has none"),
+    ),
+)
+
+METRICS = Table(
+    name="metrics",
+    file="metrics.parquet",
+    version=1,
+    columns=(
+        Column("trial_id", pa.string(), "", "the trial", nullable=False),
+        Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
+        Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
+        Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+        Column("examples_seen", pa.int64(), "examples", "examples trained on so far", nullable=False),
+        Column("seconds", pa.float64(), "seconds", "the trial's own clock, over attempts", nullable=False),
+        Column("task", pa.string(), "", "the task; empty for what is over all tasks", nullable=False),
+        Column("split", pa.string(), "", "train, dev or test", nullable=False),
+        Column("metric", pa.string(), "", "its name, such as accuracy, loss, mean_score or lr", nullable=False),
+        Column("value", pa.float64(), "", "its value; NaN where a trial diverged"),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (TRIALS, METRICS)

@@ -1,0 +1,44 @@
+"""The schema with a user's plugins in it."""
+
+from __future__ import annotations
+
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, BeforeValidator, Field, create_model
+
+from mtsearch.config.plugins import load_tables
+from mtsearch.config.trial import TrialConfig, without_nulls
+from mtsearch.optimizers import Optimizer
+from mtsearch.samplers import Sampler
+from mtsearch.schedules import Schedule
+from mtsearch.tasks import Task
+
+__all__ = ["trial_schema"]
+
+
+@lru_cache
+def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
+    """TrialConfig with the plugins' tasks, optimizers, schedules and samplers in its unions.
+
+    Raises:
+        PluginError: as :func:`mtsearch.config.plugins.load_tables`.
+    """
+    if not plugins:
+        return TrialConfig
+    tables = load_tables(plugins)
+    defaults = TrialConfig.model_fields
+    task: Any = _extended(Task, tables.tasks, "kind")
+    fields: dict[str, Any] = {
+        "tasks": (Annotated[dict[str, task], BeforeValidator(without_nulls)], Field(min_length=1)),
+        "sampler": (_extended(Sampler, tables.samplers, "name"), defaults["sampler"].default),
+        "optimizer": (_extended(Optimizer, tables.optimizers, "name"), defaults["optimizer"].default),
+        "schedule": (_extended(Schedule, tables.schedules, "name"), defaults["schedule"].default),
+    }
+    return create_model("TrialConfig", __base__=TrialConfig, **fields)
+
+
+def _extended(union: Any, more: tuple[type[BaseModel], ...], discriminator: str) -> Any:
+    members = get_args(union)[0]
+    return Annotated[reduce(or_, more, members), Field(discriminator=discriminator)]

@@ -1,0 +1,232 @@
+"""TrialConfig: everything that decides a trial's numbers, as one frozen tree; and the search around it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mtsearch.config.base import Frozen
+from mtsearch.config.plugins import load_tables
+from mtsearch.optimizers import AdamW, Optimizer
+from mtsearch.samplers import Sampler, Uniform
+from mtsearch.schedules import Plateau, Schedule
+from mtsearch.tasks import Task
+
+__all__ = [
+    "Algorithm",
+    "Asha",
+    "Encoder",
+    "Keep",
+    "NoScheduler",
+    "Random",
+    "Resources",
+    "Scheduler",
+    "SearchConfig",
+    "Tpe",
+    "Training",
+    "TrialConfig",
+]
+
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class Encoder(Frozen):
+    """The shared encoder and how a sequence becomes one vector."""
+
+    model: str = Field(default=DEFAULT_ENCODER, min_length=1)
+    """A local folder, or a model's name on the hub; the default also comes as a package (extra ``offline``)."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub; null takes its main branch."""
+    pooling: Literal["cls", "mean", "attention"] = "mean"
+    """One vector per sequence: the first token's, the mean, or learned attention; padding never counts."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Dropout after embeddings and sublayers; null keeps the encoder's own."""
+    attention_dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Dropout on attention weights; null keeps the encoder's own."""
+    max_length: int = Field(default=128, ge=8)
+    """Tokens per sequence; longer ones are cut, and the cuts are counted."""
+
+
+class Training(Frozen):
+    """The training loop."""
+
+    epochs: int = Field(default=10, gt=0)
+    """Passes of the task sampler's plan."""
+    batch_size: int = Field(default=32, gt=0)
+    """Examples in one forward pass; all of one task."""
+    accumulation: int = Field(default=1, gt=0)
+    """Batches in one update, each a fresh one; tasks in one update have their mean losses summed."""
+    evaluations_per_epoch: int = Field(default=1, gt=0)
+    """Evaluations, reports and checkpoints in each epoch."""
+    evaluation_batch_size: int = Field(default=64, gt=0)
+    """Examples in one forward pass of an evaluation; does not change results."""
+    early_stopping_patience: int | None = Field(default=None, ge=0)
+    """Stop after more than this many evaluations without a better mean score; null trains all epochs."""
+    gradient_clip: float | None = Field(default=1.0, gt=0)
+    """Largest norm of the gradient of an update; null does not clip."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of matrix products; ``auto`` takes bf16 on a GPU that has it, else fp32."""
+    seed: int = Field(default=13, ge=0, lt=2**31)
+    """Of initial weights, dropout and data order."""
+
+
+_TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def without_nulls(tasks: Any) -> Any:
+    # A choice may leave a task out by the option null.
+    return {name: task for name, task in tasks.items() if task is not None} if isinstance(tasks, dict) else tasks
+
+
+class TrialConfig(Frozen):
+    """One trial: an encoder, tasks, and how they are trained. A search space is this with holes."""
+
+    name: str = Field(default="trial", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """What the run folder is called."""
+    plugins: tuple[str, ...] = Field(default=(), strict=False)
+    """Your own Python modules (importable names, or ``.py`` files beside this one) that extend the tables."""
+    encoder: Encoder = Encoder()
+    """The shared encoder."""
+    tasks: Annotated[dict[str, Task], BeforeValidator(without_nulls)] = Field(min_length=1)
+    """The tasks by name; names have no dots."""
+    training: Training = Training()
+    """The training loop."""
+    sampler: Sampler = Uniform()
+    """The task sampler: which task's batch comes when, and how many examples make an epoch."""
+    optimizer: Optimizer = AdamW()
+    """The optimizer."""
+    schedule: Schedule = Plateau()
+    """The learning-rate schedule."""
+
+    @model_validator(mode="after")
+    def _task_names_are_plain(self) -> TrialConfig:
+        for name in self.tasks:
+            if not _TASK_NAME.fullmatch(name):
+                raise ValueError(f"a task's name must be letters, digits, _ and -, but got {name!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_exist(self) -> TrialConfig:
+        known = load_tables(self.plugins).metrics
+        for name, task in self.tasks.items():
+            for metric in task.metrics:
+                if metric not in known:
+                    raise ValueError(f"tasks.{name}.metrics: {metric!r} is not a metric; choose {', '.join(known)}")
+            main = known[task.metrics[0]]
+            if main.direction != "maximize":
+                raise ValueError(
+                    f"tasks.{name}.metrics: the first metric enters mean_score and must be one where more is better, "
+                    f"but got {main.name!r}; name another first"
+                )
+        return self
+
+    def config_hash(self) -> str:
+        """16 hexadecimal digits over everything but the name."""
+        return hashlib.sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()[:16]
+
+
+class Asha(Frozen):
+    """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), the stopping variant.
+
+    Rungs lie at ``grace · reduction_factor^k`` evaluations; at a rung a trial goes on if its score is in the
+    top 1/reduction_factor of those that reached it so far.
+    """
+
+    name: Literal["asha"] = "asha"
+    grace: int = Field(default=1, gt=0)
+    """Evaluations that every trial gets."""
+    reduction_factor: float = Field(default=3, gt=1)
+    """A rung lets one in this many go on."""
+
+
+class NoScheduler(Frozen):
+    """Every trial runs to its end."""
+
+    name: Literal["none"] = "none"
+
+
+class Tpe(Frozen):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), Optuna's: multivariate, grouped, constant liar."""
+
+    name: Literal["tpe"] = "tpe"
+    startup_trials: int = Field(default=10, ge=0)
+    """Trials drawn at random before the estimator takes over."""
+
+
+class Random(Frozen):
+    """Independent random draws."""
+
+    name: Literal["random"] = "random"
+
+
+Scheduler = Annotated[Asha | NoScheduler, Field(discriminator="name")]
+Algorithm = Annotated[Tpe | Random, Field(discriminator="name")]
+
+
+class Keep(Frozen):
+    """What stays on disk when trials stop."""
+
+    best: int = Field(default=3, ge=0)
+    """Weights of the best so many trials of the whole search; a running trial keeps its last state."""
+    predictions: bool = True
+    """Predictions on every dev and test example, for the trials whose weights are kept."""
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+
+
+def _seconds(value: Any) -> Any:
+    """``90``, ``"90s"``, ``"30m"``, ``"2h"``, ``"1d"`` -> seconds."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if not match:
+        raise ValueError(f"a duration is a number of seconds or like 90s, 30m, 2h, 1d, but got {value!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+class SearchConfig(Frozen):
+    """How the space is searched."""
+
+    metric: str = "mean_score"
+    """What is maximised: ``mean_score``, or ``TASK.METRIC``."""
+    scored_tasks: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
+    """The tasks in ``mean_score``; null takes all. Must be given when the set of tasks is itself searched."""
+    trials: int = Field(default=32, gt=0)
+    """How many trials."""
+    time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
+    """No new trial after this long, and running ones are stopped; seconds, or like ``2h``."""
+    gpu_hours: float | None = Field(default=None, gt=0)
+    """No new trial once the trials have used this many GPU hours."""
+    scheduler: Scheduler = Asha()
+    """Which running trials are stopped early."""
+    algorithm: Algorithm = Tpe()
+    """How the next trial is chosen."""
+    start: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    """Points to try first: maps from a dimension's path to its value (or option label)."""
+    seed: int = Field(default=13, ge=0, lt=2**31)
+    """Of the search algorithm; not of the training."""
+    concurrency: Literal["auto"] | int = "auto"
+    """Trials at a time; ``auto`` takes as many as the resources bear."""
+    keep: Keep = Keep()
+    """What stays on disk."""
+    retrain_best: bool = False
+    """Train the winner once more on train and dev together, for as many epochs as its best score took."""
+
+    @model_validator(mode="after")
+    def _concurrency_is_positive(self) -> SearchConfig:
+        if self.concurrency != "auto" and self.concurrency < 1:
+            raise ValueError(f"search.concurrency must be auto or at least 1, but got {self.concurrency}")
+        return self
+
+
+class Resources(Frozen):
+    """What one trial occupies."""
+
+    cpus: int = Field(default=1, gt=0)
+    """CPU cores of a trial; also its number of threads."""
+    gpus: float = Field(default=0, ge=0)
+    """GPUs of a trial; a fraction shares one among several trials."""

@@ -1,0 +1,1 @@
+"""From files to batches: sources, readers, the token cache, batching and the sample corpus."""

@@ -1,0 +1,42 @@
+"""Where a task's examples come from: the ``data`` field of a task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mtsearch.config.base import Frozen
+
+__all__ = ["DataField", "DataSource", "SplitName"]
+
+SplitName = Literal["train", "dev", "test"]
+
+
+class DataSource(Frozen):
+    """A data set: a name of the catalogue, a file or folder, or a data set of the hub."""
+
+    source: str = Field(min_length=1)
+    """A catalogue name (``sst5``), a path to a file or folder, or ``hub:OWNER/NAME`` on the hub."""
+    format: Literal["auto", "cs224n", "csv", "tsv", "jsonl", "glue"] = "auto"
+    """How the files are laid out; ``auto`` takes the catalogue's word or the file's ending."""
+    layer: str | None = None
+    """Which annotation to read where a set carries several (``sick``: relatedness or entailment)."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which column holds what: keys ``text`` (or ``text_a`` and ``text_b``), ``label``, ``id``."""
+    splits: dict[SplitName, str] = Field(default_factory=dict)
+    """The file (or hub split) of each split, relative to the source."""
+    subset: str | None = None
+    """The configuration of a hub data set (``mrpc`` of ``hub:nyu-mll/glue``)."""
+    limit: int | None = Field(default=None, gt=0)
+    """At most this many examples of each split, the first ones of the file."""
+    max_bad_ratio: float = Field(default=0.05, ge=0.0, le=1.0)
+    """The largest share of refused rows in a file; more is an error."""
+
+
+def _from_name(value: Any) -> Any:
+    return {"source": value} if isinstance(value, str) else value
+
+
+DataField = Annotated[DataSource, BeforeValidator(_from_name)]
+"""A ``data`` field: a bare name stands for ``{source: NAME}``."""

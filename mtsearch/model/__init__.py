@@ -1,0 +1,1 @@
+"""The model: a shared encoder, pooling and one task head per task."""

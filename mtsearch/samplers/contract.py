@@ -1,0 +1,30 @@
+"""What a task sampler decides, and what the training loop asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["TaskSampler", "shuffled"]
+
+
+class TaskSampler(Protocol):
+    """How many examples of each task an epoch draws, and in which order the tasks' batches come.
+
+    Which examples those are is not its business: each task's are drawn without repeats until the task
+    is used up, then from the beginning in a new order (:mod:`mtsearch.data.plan`).
+    """
+
+    def quotas(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Examples to draw of each task in one epoch, given the tasks' sizes in examples."""
+
+    def order(self, num_batches: Mapping[str, int], rng: np.random.Generator) -> list[str]:
+        """The task of each batch of the epoch, given how many batches each task has."""
+
+
+def shuffled(num_batches: Mapping[str, int], rng: np.random.Generator) -> list[str]:
+    """Every task's batches in one random order."""
+    tasks: Sequence[str] = [task for task, count in num_batches.items() for _ in range(count)]
+    return [tasks[i] for i in rng.permutation(len(tasks))]
