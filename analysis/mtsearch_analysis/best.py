@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from mtsearch_analysis.load import Run
@@ -116,14 +120,12 @@ def _trial(run: Run, trial_id: str) -> pd.Series:
     return rows.iloc[0]
 
 
-def _equal(left: object, right: object) -> bool:
-    if pd.isna(left) or pd.isna(right):  # type: ignore[call-overload]
-        return bool(pd.isna(left) and pd.isna(right))  # type: ignore[call-overload]
+def _equal(left: Any, right: Any) -> bool:
+    if pd.isna(left) or pd.isna(right):
+        return bool(pd.isna(left) and pd.isna(right))
     return bool(left == right)
 
 
-def _difference(left: object, right: object) -> float | None:
-    try:
-        return float(left) - float(right)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
+def _difference(left: Any, right: Any) -> float | None:
+    are_numbers = all(isinstance(value, Real) and not isinstance(value, bool | np.bool_) for value in (left, right))
+    return float(left) - float(right) if are_numbers else None

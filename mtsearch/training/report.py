@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Measurement", "Report"]
+__all__ = ["Measurement", "Objective", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What "best" means: chooses the best checkpoint, drives plateau and early stopping, and is searched for.
+
+    Attributes:
+        metric: ``mean_score``, or ``TASK.METRIC``.
+        scored_tasks: the tasks in ``mean_score``; None for all.
+    """
+
+    metric: str = "mean_score"
+    scored_tasks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +52,15 @@ class Report:
         scores: main metric of each task on dev, ``{"sentiment.accuracy": 0.478, ..}``, with all other dev
             metrics and ``mean_score``.
         measurements: everything for the long table, the scores included.
+        score: the objective's value: what is searched for, scheduled on and stopped on; higher is better.
+        best_score: the best ``score`` so far.
+        best_evaluation: the evaluation that gave it.
         outcome: ``running``; ``finished`` when the trainer has nothing left to do; ``diverged`` when a loss or
-            a metric was not finite (``scores`` is then empty).
+            a metric was not finite (``scores`` is then empty and ``score`` is NaN).
         reason: why it finished or diverged, in words; empty while running.
         facts: numbers of the whole trial: ``parameters``, ``trainable_parameters``, ``peak_memory_bytes``,
             ``examples_per_second``, ``start_seconds``.
-        best_evaluation: the evaluation with the best mean_score so far.
-        checkpoint: name of the checkpoint folder of this evaluation, under the trial's folder; None if none.
+        checkpoint: name of this evaluation's checkpoint, a folder under ``checkpoints/`` of the place; None if none.
     """
 
     evaluation: int
@@ -54,9 +69,11 @@ class Report:
     examples_seen: int
     seconds: float
     scores: Mapping[str, float]
+    score: float
+    best_score: float
+    best_evaluation: int
     measurements: tuple[Measurement, ...]
     outcome: Literal["running", "finished", "diverged"]
     reason: str
     facts: Mapping[str, float]
-    best_evaluation: int
     checkpoint: str | None
