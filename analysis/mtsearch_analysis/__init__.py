@@ -1,1 +1,33 @@
-"""What a finished or running search says: tables in, tables and figures out."""
+"""What a finished or running search says: tables in, tables and figures out.
+
+::
+
+    import mtsearch_analysis as mta
+
+    run = mta.load_run("runs/baseline")
+    mta.best_trials(run, n=5)
+    mta.write_report(run)
+"""
+
+from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
+from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
+from mtsearch_analysis.load import Run, load_run
+from mtsearch_analysis.parallel import parallel_figure
+from mtsearch_analysis.report import write_report
+from mtsearch_analysis.summary import summarise
+
+__all__ = [
+    "Run",
+    "anytime",
+    "anytime_figure",
+    "best_trials",
+    "compare",
+    "curve_figure",
+    "learning_curves",
+    "load_run",
+    "parallel_figure",
+    "summarise",
+    "task_table",
+    "tasks_lost",
+    "write_report",
+]

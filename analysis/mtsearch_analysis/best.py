@@ -34,7 +34,7 @@ def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.D
     metric = metric or run.main_metric
     column = "score" if metric == run.main_metric else f"best/{metric}"
     if column not in run.trials or metric == "epoch":
-        known = [c.removeprefix("best/") for c in run.trials if c.startswith("best/") and c != "best/epoch"]
+        known = [str(c).removeprefix("best/") for c in run.trials if str(c).startswith("best/") and c != "best/epoch"]
         raise ValueError(f"{run.path}: no metric {metric!r}; choose {' or '.join(known)}")
     ranked = run.trials[run.trials[column].notna()].sort_values(
         [column, "examples_seen", "number"],
@@ -74,7 +74,7 @@ def compare(run: Run, trial_id: str, other: str | None = None) -> pd.DataFrame:
     for metric in run.task_metrics:
         if metric != run.main_metric:
             rows.append(("score", metric, left[f"best/{metric}"], right[f"best/{metric}"]))
-    frame = pd.DataFrame(rows, columns=["part", "name", trial_id, other]).astype({trial_id: object, other: object})
+    frame = pd.DataFrame(rows, columns=["part", "name", trial_id, other], dtype=object)
     frame["difference"] = [_difference(a, b) for _, _, a, b in rows]
     return frame
 
@@ -100,9 +100,7 @@ def task_table(run: Run) -> pd.DataFrame:
             gap = sign * (best_score - winner[column])
             best_trial = ranked["trial_id"].iloc[0] if gap > 0 else winner["trial_id"]
             rows.append((task, metric, winner[column], completed[column].median(), best_trial, best_score, gap))
-    return pd.DataFrame(
-        rows, columns=["task", "metric", "score", "median", "best_trial", "best_score", "gap"]
-    )
+    return pd.DataFrame(rows, columns=["task", "metric", "score", "median", "best_trial", "best_score", "gap"])
 
 
 def tasks_lost(run: Run) -> pd.DataFrame:

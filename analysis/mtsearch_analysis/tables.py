@@ -87,9 +87,7 @@ class Table:
     columns: tuple[Column, ...]
     groups: tuple[ColumnGroup, ...] = ()
 
-    def schema(
-        self, extra_fields: Iterable[pa.Field] = (), metadata: Mapping[str, str] | None = None
-    ) -> pa.Schema:
+    def schema(self, extra_fields: Iterable[pa.Field] = (), metadata: Mapping[str, str] | None = None) -> pa.Schema:
         """The Arrow schema, with the table's name and version in its metadata.
 
         Args:
@@ -112,9 +110,7 @@ class Table:
             },
         )
 
-    def from_rows(
-        self, rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, str] | None = None
-    ) -> pa.Table:
+    def from_rows(self, rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, str] | None = None) -> pa.Table:
         """An Arrow table of rows given as mappings from column names to plain values; absent means null.
 
         A column of a group without a type of its own takes the type of its values: bool, int64, float64 (also

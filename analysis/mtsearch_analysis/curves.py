@@ -1,0 +1,156 @@
+"""How trials learned, and how the best score of the search grew."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from mtsearch_analysis.best import best_trials
+from mtsearch_analysis.load import Run
+from mtsearch_analysis.style import STATUS_COLOURS, STATUS_DASHES, WINNER_COLOUR, empty_figure, lay_out, line_width
+from mtsearch_analysis.tables import STATUSES, split_metric
+
+__all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves"]
+
+
+def learning_curves(run: Run, metric: str = "mean_score", task: str = "", split: str = "dev") -> pd.DataFrame:
+    """One metric of every trial over its evaluations, long, in the trials' order.
+
+    Columns: ``trial_id``, ``status``, ``rank`` (by the main metric, 1 for the winner, null without a score),
+    ``metric`` (``task.metric``), ``evaluation``, ``epoch``, ``examples_seen``, ``seconds``, ``value``.
+    Empty while nothing has been reported.
+
+    Raises:
+        ValueError: trials have reported, but never this metric on this task and split.
+    """
+    metrics = run.metrics
+    chosen = metrics[(metrics["metric"] == metric) & (metrics["task"] == task) & (metrics["split"] == split)]
+    if chosen.empty and not metrics.empty:
+        reported = metrics.loc[metrics["split"] == split, ["task", "metric"]].drop_duplicates()
+        known = sorted(_qualified(t, m) for t, m in reported.itertuples(index=False))
+        raise ValueError(
+            f"{run.path}: no metric {_qualified(task, metric)!r} on the {split} split; "
+            f"choose {' or '.join(known) or 'another split'}"
+        )
+    ranks = best_trials(run, n=None)[["trial_id", "rank"]].astype({"rank": "Int64"})
+    about = run.trials[["trial_id", "number", "status"]].merge(ranks, on="trial_id", how="left")
+    frame = chosen.drop(columns=["step", "task", "split"]).merge(about, on="trial_id", how="left")
+    frame["metric"] = _qualified(task, metric)
+    frame = frame.sort_values(["number", "evaluation"]).reset_index(drop=True)
+    return frame[["trial_id", "status", "rank", "metric", "evaluation", "epoch", "examples_seen", "seconds", "value"]]
+
+
+def curve_figure(frame: pd.DataFrame) -> go.Figure:
+    """Learning curves over epochs, coloured by what became of each trial, the winner's drawn over them.
+
+    Args:
+        frame: what :func:`learning_curves` gives, or some of its rows.
+    """
+    if frame.empty:
+        return empty_figure("Nothing has been reported yet.")
+    figure = go.Figure()
+    metric = frame["metric"].iloc[0]
+    width = line_width(frame["trial_id"].nunique())
+    for status in STATUSES:
+        group = frame[(frame["status"] == status) & (frame["rank"] != 1).fillna(True)]
+        if not group.empty:
+            line = {"color": STATUS_COLOURS[status], "dash": STATUS_DASHES[status], "width": width}
+            figure.add_trace(_curves(group, name=status, line=line, opacity=0.75))
+    winner = frame[(frame["rank"] == 1).fillna(False)]
+    if not winner.empty:
+        name = f"best: {escape(str(winner['trial_id'].iloc[0]))} ({winner['status'].iloc[0]})"
+        figure.add_trace(_curves(winner, name=name, line={"color": WINNER_COLOUR, "width": 3.0}, opacity=1.0))
+    return lay_out(
+        figure,
+        height_px=420,
+        xaxis={"title": {"text": "epoch", "standoff": 6}, "rangemode": "tozero"},
+        yaxis={"title": {"text": escape(str(metric))}},
+    )
+
+
+def _curves(frame: pd.DataFrame, *, name: str, line: dict[str, Any], opacity: float) -> go.Scatter:
+    """All curves as one trace, with a gap after each trial: a thousand traces would be slow to draw."""
+    gaps = frame.drop_duplicates("trial_id", keep="last").assign(value=np.nan)
+    drawn = pd.concat([frame, gaps]).sort_index(kind="stable")
+    return go.Scatter(
+        x=drawn["epoch"].to_numpy("float32"),
+        y=drawn["value"].to_numpy("float32"),
+        text=[escape(str(trial_id)) for trial_id in drawn["trial_id"]],
+        name=name,
+        mode="lines+markers",
+        line=line,
+        marker={"size": 3 + line["width"]},
+        opacity=opacity,
+        connectgaps=False,
+        hovertemplate="<b>%{text}</b><br>epoch %{x:.3~g}: %{y:.4f}<extra>" + name + "</extra>",
+    )
+
+
+def anytime(run: Run) -> pd.DataFrame:
+    """The best main metric so far after each report of the search, in the order in which they came.
+
+    Columns: ``seconds`` (since the first trial was assigned; a trial's own clock is added to its start, so the
+    time it lay interrupted is not in it), ``examples_seen`` (by all trials until then), ``trial_id``,
+    ``metric``, ``value`` and ``best_so_far``. Empty while nothing has been reported.
+    """
+    task, metric = split_metric(run.main_metric)
+    curves = learning_curves(run, metric=metric, task=task)
+    started = run.trials.set_index("trial_id")["started_at"]
+    start_seconds = (started - started.min()).dt.total_seconds()
+    curves["seconds"] = curves["seconds"] + curves["trial_id"].map(start_seconds).fillna(0.0).astype("float64")
+    seen = curves["examples_seen"].astype("int64")
+    curves["examples_seen"] = seen.groupby(curves["trial_id"]).diff().fillna(seen).astype("int64")
+    curves = curves.sort_values("seconds", kind="stable").reset_index(drop=True)
+    curves["examples_seen"] = curves["examples_seen"].cumsum()
+    best = curves["value"].cummin() if run.direction == "minimize" else curves["value"].cummax()
+    curves["best_so_far"] = best.ffill()
+    return curves[["seconds", "examples_seen", "trial_id", "metric", "value", "best_so_far"]]
+
+
+def anytime_figure(frame: pd.DataFrame, against: Literal["seconds", "examples_seen"] = "seconds") -> go.Figure:
+    """The best score so far as a step line, with a point at each improvement.
+
+    Args:
+        frame: what :func:`anytime` gives.
+        against: what to draw it over; seconds are drawn as minutes or hours where there are many.
+    """
+    frame = frame.dropna(subset="best_so_far")
+    if frame.empty:
+        return empty_figure("Nothing has been reported yet.")
+    improved = frame["best_so_far"].ne(frame["best_so_far"].shift())
+    steps = frame[improved | (frame.index == frame.index[-1])]
+    size, title = _unit(steps["seconds"].max()) if against == "seconds" else (1, "examples seen by all trials")
+    figure = go.Figure(
+        go.Scatter(
+            x=steps[against].to_numpy("float64") / size,
+            y=steps["best_so_far"].to_numpy("float64"),
+            text=[escape(str(trial_id)) for trial_id in steps["trial_id"]],
+            mode="lines+markers",
+            line={"shape": "hv", "color": STATUS_COLOURS["completed"], "width": 2.5},
+            # The last point only carries the line to the end of the search.
+            marker={"size": [8] * (len(steps) - 1) + [8 if improved.iloc[-1] else 0]},
+            hovertemplate="<b>%{text}</b><br>%{x:,.4~g} " + title + "<br>%{y:.4f}<extra></extra>",
+        )
+    )
+    return lay_out(
+        figure,
+        height_px=320,
+        showlegend=False,
+        xaxis={"title": {"text": title, "standoff": 6}, "rangemode": "tozero"},
+        yaxis={"title": {"text": "best " + escape(str(frame["metric"].iloc[0]))}},
+    )
+
+
+def _unit(most_seconds: float) -> tuple[int, str]:
+    """(seconds in it, axis title) of the unit that suits a span of time."""
+    if most_seconds < 180:
+        return 1, "seconds since the start"
+    return (60, "minutes since the start") if most_seconds < 3 * 3600 else (3600, "hours since the start")
+
+
+def _qualified(task: str, metric: str) -> str:
+    return f"{task}.{metric}" if task else metric

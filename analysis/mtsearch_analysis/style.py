@@ -1,0 +1,78 @@
+"""The look that every figure shares: few colours, told apart by colour-blind readers, on light and on dark."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mtsearch_analysis.tables import Status
+
+__all__ = [
+    "INK",
+    "SCORE_SCALE",
+    "STATUS_COLOURS",
+    "STATUS_DASHES",
+    "WINNER_COLOUR",
+    "empty_figure",
+    "lay_out",
+    "line_width",
+]
+
+# After Okabe and Ito (https://jfly.uni-koeln.de/color/), in mid tones so that each reads on white and on near-black.
+STATUS_COLOURS: dict[Status, str] = {
+    "completed": "#3487c9",
+    "running": "#1b9e77",
+    "pruned": "#98a3b0",
+    "diverged": "#d1601f",
+    "failed": "#c7609b",
+    "infeasible": "#a58a3c",
+    "interrupted": "#8472b8",
+}
+STATUS_DASHES: dict[Status, str] = {
+    "completed": "solid",
+    "running": "dash",
+    "pruned": "solid",
+    "diverged": "dot",
+    "failed": "dashdot",
+    "infeasible": "dot",
+    "interrupted": "longdash",
+}
+WINNER_COLOUR = "#e08a00"
+SCORE_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#8b98a8"), (0.5, "#5b8fc0"), (1.0, WINNER_COLOUR))
+
+INK = "#4a5360"
+_GRID = "rgba(128, 140, 155, 0.25)"
+
+
+def lay_out(figure: go.Figure, *, height_px: int, **layout: Any) -> go.Figure:
+    """Gives a figure the shared look and returns it; ``layout`` is plotly's and wins over the shared one."""
+    axis = {"gridcolor": _GRID, "zeroline": False, "linecolor": _GRID, "automargin": True}
+    figure.update_layout(
+        template=None,
+        height=height_px,
+        margin={"l": 8, "r": 8, "t": 32, "b": 8},
+        modebar={"bgcolor": "rgba(0, 0, 0, 0)"},
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        hovermode="closest",
+    )
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
+    return figure.update_layout(**layout)
+
+
+def empty_figure(message: str) -> go.Figure:
+    """A figure that says in words why there is nothing to draw yet."""
+    figure = go.Figure()
+    figure.add_annotation(text=message, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    hidden = {"visible": False}
+    return lay_out(figure, height_px=160, xaxis=hidden, yaxis=hidden)
+
+
+def line_width(num_lines: int) -> float:
+    """The width in pixels of each of many lines: 1.4 up to a hundred, thinner the more there are."""
+    return max(0.4, 1.4 * min(1.0, math.sqrt(100 / num_lines)))

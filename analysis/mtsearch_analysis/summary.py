@@ -1,0 +1,113 @@
+"""The run told in sentences."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mtsearch_analysis.best import best_trials, tasks_lost
+from mtsearch_analysis.load import Run
+from mtsearch_analysis.tables import STATUSES, split_metric
+from mtsearch_analysis.wording import count, duration, large, listing, score
+
+__all__ = ["summarise"]
+
+_MOST_SETTINGS_NAMED = 8
+
+
+def summarise(run: Run) -> list[str]:
+    """What was searched, what won and by how much, where it lost, what it cost and what became of the trials."""
+    if run.trials.empty:
+        return [f"{run.name} has no trials yet."]
+    return [
+        _what_was_searched(run),
+        *_whether_it_runs(run),
+        *_what_won(run),
+        *_where_it_lost(run),
+        *_how_sure(run),
+        _what_it_cost(run),
+        _what_became_of_them(run),
+    ]
+
+
+def _what_was_searched(run: Run) -> str:
+    names = [column.removeprefix("config/") for column in run.varied_columns]
+    shown = names[:_MOST_SETTINGS_NAMED]
+    if len(names) > len(shown):
+        shown = [*shown, f"{len(names) - len(shown)} more"]
+    over = f" over {count(len(names), 'setting')} ({listing(shown)})" if names else ""
+    tasks = listing([split_metric(name)[0] for name in run.task_metrics])
+    goal = f"the {'lowest' if run.direction == 'minimize' else 'highest'} {run.main_metric}"
+    return f"{run.name} tried {count(len(run.trials), 'config')}{over} for {goal}{f' on {tasks}' if tasks else ''}."
+
+
+def _whether_it_runs(run: Run) -> list[str]:
+    under_way = int((run.trials["status"] == "running").sum())
+    if not under_way:
+        return []
+    return [f"The search is still running, with {count(under_way, 'trial')} under way, so what follows may change."]
+
+
+def _what_won(run: Run) -> list[str]:
+    ranked = best_trials(run, n=None)
+    if ranked.empty:
+        return ["No trial has reported a score yet."]
+    winner = ranked.iloc[0]
+    won = f"The best trial is {winner['trial_id']} with {run.main_metric} {score(winner['score'])}"
+    if pd.notna(winner["best/epoch"]):
+        won += f" at epoch {winner['best/epoch']:g}"
+    if len(ranked) == 1:
+        return [f"{won}; no other trial has a score to compare it with."]
+    runner_up = ranked.iloc[1]
+    lead = abs(winner["score"] - runner_up["score"])
+    won += (
+        f", {score(lead)} better than the runner-up, {runner_up['trial_id']}"
+        if lead
+        else f", the same as {runner_up['trial_id']}, which saw no fewer examples"
+    )
+    completed = ranked.loc[ranked["status"] == "completed", "score"]
+    if len(completed) > 1:
+        gain = abs(winner["score"] - completed.median())
+        won += f", and {score(gain)} better than the median of the {len(completed)} trials that completed"
+    return [f"{won}."]
+
+
+def _where_it_lost(run: Run) -> list[str]:
+    if best_trials(run, n=2).shape[0] < 2 or len(run.task_metrics) < 2:
+        return []
+    lost = tasks_lost(run)
+    if lost.empty:
+        return ["No other trial beats it on any single task."]
+    cases = [
+        f"on {row['task']} by {row['best_trial']} "
+        f"({row['metric']} {score(row['best_score'])}, {score(row['gap'])} better)"
+        for row in lost.to_dict("records")
+    ]
+    return [f"It is beaten {listing(cases)}."]
+
+
+def _how_sure(run: Run) -> list[str]:
+    seeds = run.trials["seed"].dropna().unique()
+    if len(seeds) != 1 or run.trials["score"].notna().sum() < 2:
+        return []
+    return [f"All trials share seed {seeds[0]}: a small lead may be the seed's, not the config's."]
+
+
+def _what_it_cost(run: Run) -> str:
+    trials = run.trials
+    parts = [f"{duration(trials['seconds'].sum())} of training in all"]
+    gpu_seconds = trials["gpu_seconds"].sum()
+    if gpu_seconds > 0:
+        parts.append(f"{duration(gpu_seconds)} of GPU time")
+    ends = trials["ended_at"].max() if trials["ended_at"].notna().any() else pd.NaT
+    if not run.is_running and pd.notna(ends):
+        parts.append(f"{duration((ends - trials['started_at'].min()).total_seconds())} from first start to last end")
+    parts.append(f"{large(float(trials['examples_seen'].sum()))} examples")
+    return f"The search cost {listing(parts)}."
+
+
+def _what_became_of_them(run: Run) -> str:
+    counts = run.trials["status"].value_counts()
+    parts = [f"{counts[status]} {status}" for status in STATUSES if status in counts and status != "running"]
+    if not parts:
+        return "No trial has ended yet."
+    return f"Of {count(len(run.trials), 'trial')}, {listing(parts)}."

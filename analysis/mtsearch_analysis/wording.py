@@ -1,0 +1,59 @@
+"""Numbers, durations and lists as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["count", "duration", "large", "listing", "score", "setting"]
+
+
+def score(value: float) -> str:
+    """A score or a difference of scores to four places: 0.7193."""
+    return "–" if pd.isna(value) else f"{value:.4f}"
+
+
+def setting(value: Any) -> str:
+    """A config value, floats to four digits: 3.2e-05, 0.1, true; a dash where there is none."""
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def count(number: int, noun: str) -> str:
+    """1 trial, 1,200 trials."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def large(number: float) -> str:
+    """A large count to three digits: 950, 12.3 thousand, 1.2 million."""
+    for size, word in ((1e9, "billion"), (1e6, "million"), (1e4, "thousand")):
+        if number >= size:
+            return f"{number / (1e3 if size == 1e4 else size):.3g} {word}"
+    return f"{number:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: 8.5 s, 3 min 20 s, 5 h 12 min, 2 d 3 h; a dash where there is none."""
+    if pd.isna(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, smaller_size) in pairwise(units):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def listing(items: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
