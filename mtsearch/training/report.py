@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 __all__ = ["Measurement", "Objective", "Report"]
 
@@ -77,3 +77,13 @@ class Report:
     reason: str
     facts: Mapping[str, float]
     checkpoint: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a file or another process."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Report:
+        """The report of :meth:`to_json`."""
+        measurements = tuple(Measurement(**measurement) for measurement in state["measurements"])
+        return cls(**{**state, "measurements": measurements})

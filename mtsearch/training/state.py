@@ -1,0 +1,77 @@
+"""Everything that changes while a trial trains, as one object: a checkpoint is this object on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import nn
+
+from mtsearch.data.plan import Position
+from mtsearch.schedules.contract import RunningSchedule
+from mtsearch.training.report import Report
+
+__all__ = ["Progress", "TrainState"]
+
+
+@dataclass
+class Progress:
+    """The counters of a trial.
+
+    Attributes:
+        epoch: passes of the sampler's plan that are complete.
+        update_in_epoch: updates done of the pass under way.
+        positions: where each task's examples stood at the start of the pass under way.
+        step: updates done in all.
+        evaluation: evaluations done.
+        examples_seen: examples trained on.
+        seconds: of training, evaluation and checkpoints, over all attempts.
+        training_seconds: of training alone.
+        best_score: the best value of the objective so far; -inf before the first.
+        best_evaluation: the evaluation that gave it; 0 before the first.
+        finished: why there is nothing left to do; empty while there is.
+    """
+
+    epoch: int = 0
+    update_in_epoch: int = 0
+    positions: dict[str, Position] = field(default_factory=dict)
+    step: int = 0
+    evaluation: int = 0
+    examples_seen: int = 0
+    seconds: float = 0.0
+    training_seconds: float = 0.0
+    best_score: float = float("-inf")
+    best_evaluation: int = 0
+    finished: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Progress:
+        """The counters of a checkpoint."""
+        positions = {task: Position(**position) for task, position in state["positions"].items()}
+        return cls(**{**state, "positions": positions})
+
+
+@dataclass
+class TrainState:
+    """The model and all that trains it.
+
+    Attributes:
+        model: parameters ``encoder.*`` and ``heads.TASK.*``.
+        optimizer: Accelerate's wrapper around the method's optimizer.
+        schedule: at work on the optimizer.
+        progress: the counters.
+        report: the last one; None before the first.
+        random: states of torch's random generators to start from; None to seed them.
+    """
+
+    model: nn.Module
+    optimizer: AcceleratedOptimizer
+    schedule: RunningSchedule
+    progress: Progress
+    report: Report | None = None
+    random: dict[str, Any] | None = None

@@ -1,0 +1,124 @@
+"""What the tests share: a tiny encoder, tiny data, and a cache of their own."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "poor", "dull")
+THINGS = ("film", "book", "meal", "song", "walk", "game")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["MTSEARCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real data sets; skips where they are not."""
+    root = os.environ.get("MTSEARCH_DATA")
+    if not root:
+        pytest.skip("MTSEARCH_DATA names no folder of real data sets")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT of 2 layers, 2 attention heads, hidden 32, and a WordPiece tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + list("0123456789.,?'")
+    words = [*GOOD, *BAD, *THINGS, "the", "was", "a", "is", "this", "very", "not"]
+    vocabulary = special + letters + [f"##{letter}" for letter in letters] + [w for w in words if len(w) > 1]
+    tokenizer = Tokenizer(models.WordPiece({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **names).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with sst5, quora and stsb in the CS224N layout: 48 train, 24 dev examples each, learnable."""
+    root = tmp_path_factory.mktemp("tiny-data")
+    rng = random.Random(13)
+
+    def sentence() -> tuple[str, int]:
+        good = rng.random() < 0.5
+        return f"this {rng.choice(THINGS)} was {rng.choice(GOOD if good else BAD)} .", 4 if good else 0
+
+    def write(name: str, header: str, rows: list[str]) -> None:
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        lines = [f"\tid\t{header}", *(f"{i}\tx{i:04d}\t{row}" for i, row in enumerate(rows))]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    for split, size in (("train", 48), ("dev", 24)):
+        singles = [sentence() for _ in range(size)]
+        pairs = [(sentence(), sentence()) for _ in range(size)]
+        write(f"sst5/ids-sst-{split}.csv", "sentence\tsentiment", [f"{text}\t{label}" for text, label in singles])
+        write(
+            f"quora/quora-{split}.csv",
+            "sentence1\tsentence2\tis_duplicate",
+            [f"{a}\t{b}\t{float(x == y)}" for (a, x), (b, y) in pairs],
+        )
+        write(
+            f"stsb/sts-{split}.csv",
+            "sentence1\tsentence2\tsimilarity",
+            [f"{a}\t{b}\t{5 - abs(x - y) - rng.random():.2f}" for (a, x), (b, y) in pairs],
+        )
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_encoder: Path) -> Callable[..., dict[str, Any]]:
+    """A trial as plain data: three tasks on the tiny encoder, two epochs; keyword arguments replace sections."""
+
+    def make(**sections: Any) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "name": "tiny",
+            "encoder": {"model": str(tiny_encoder), "max_length": 32},
+            "tasks": {
+                "sentiment": {"kind": "classification", "data": "sst5"},
+                "paraphrase": {"kind": "pair_classification", "data": "quora"},
+                "similarity": {"kind": "pair_regression", "data": "stsb", "low": 0.0, "high": 5.0},
+            },
+            "training": {"epochs": 2, "batch_size": 8, "seed": 7},
+            "optimizer": {"name": "adamw", "lr": 1e-3},
+            "schedule": {"name": "linear"},
+        }
+        for section, values in sections.items():
+            before = config.get(section)
+            merge = isinstance(values, dict) and isinstance(before, dict) and "name" not in values
+            config[section] = {**before, **values} if merge else values  # type: ignore[dict-item]
+        return config
+
+    return make
