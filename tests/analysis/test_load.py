@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Integral
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from mtsearch_analysis.load import Run, load_run
+from mtsearch_analysis.tables import METRICS, TRIALS, Objective
+from tests.analysis.run_folders import metric_row, trial_row, write_run, write_tables
+
+
+def test_a_run_holds_what_its_folder_says(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "baseline", num_trials=6)
+    run = load_run(str(folder))
+    assert run.name == "baseline"
+    assert list(run.trials["number"]) == [0, 1, 2, 3, 4, 5]
+    assert run.main_metric == "mean_score"
+    assert run.direction == "maximize"
+    assert run.task_metrics == ("sentiment.accuracy", "paraphrase.accuracy", "similarity.pearson")
+    assert run.space is not None
+    assert run.space["search"]["scheduler"] == {"name": "asha", "grace": 1}
+    assert run.environment is not None
+    assert run.environment["hardware"]["cpus"] == 16
+    assert not run.is_running
+
+
+def test_the_objective_is_read_from_the_trials_table(tmp_path: Path) -> None:
+    objective = Objective("sentiment.loss", "minimize", ("sentiment.loss",))
+    run = load_run(write_tables(tmp_path, [trial_row(0, 0.5)], [], objective))
+    assert run.objective == objective
+    assert run.direction_of("paraphrase.loss") == "minimize"
+    assert run.direction_of("paraphrase.accuracy") == "maximize"
+
+
+def test_a_missing_value_turns_no_integer_into_a_float(tmp_path: Path) -> None:
+    rows = [trial_row(0, **{"config/k": 10, "rung": 2}), trial_row(1)]
+    trials = load_run(write_tables(tmp_path, rows, [])).trials
+    assert trials["config/k"][0] == 10
+    assert isinstance(trials["config/k"][0], Integral)
+    assert trials["config/k"].isna().tolist() == [False, True]
+    assert trials["rung"].dtype == pd.Int32Dtype()
+
+
+def test_a_run_in_progress_loads(running_run: Run) -> None:
+    assert running_run.is_running
+    assert running_run.trials["ended_at"].isna().sum() == 2
+
+
+def test_a_run_without_a_score_and_without_optional_files_loads(tmp_path: Path) -> None:
+    run = load_run(write_tables(tmp_path, [trial_row(0, status="running")], []))
+    assert run.trials["score"].isna().all()
+    assert run.metrics.empty
+    assert run.space is None
+    assert run.environment is None
+    assert run.task_metrics == ()
+
+
+def test_only_settings_that_differ_are_varied(tmp_path: Path) -> None:
+    rows = [
+        trial_row(0, **{"config/a": 1, "config/b": 1, "config/only_here": 2}),
+        trial_row(1, **{"config/a": 1, "config/b": 3}),
+    ]
+    run = load_run(write_tables(tmp_path, rows, []))
+    assert run.config_columns == ("config/a", "config/b", "config/only_here")
+    assert run.varied_columns == ("config/b", "config/only_here")
+
+
+def test_a_table_may_be_a_folder_of_part_files(tmp_path: Path) -> None:
+    write_tables(tmp_path, [], [metric_row("t0000", 1, 0.5)])
+    (tmp_path / TRIALS.file).unlink()
+    (tmp_path / TRIALS.file).mkdir()
+    parts = [
+        [trial_row(0, **{"config/lr": 1, "config/old": "x"})],
+        [trial_row(1, **{"config/lr": 0.5, "config/new": True})],
+    ]
+    for number, rows in enumerate(parts):
+        table = TRIALS.from_rows(rows, Objective(metric="sentiment.accuracy").metadata())
+        pq.write_table(table, tmp_path / TRIALS.file / f"part-{number}.parquet")
+    run = load_run(tmp_path)
+    assert run.trials["config/lr"].tolist() == [1.0, 0.5]
+    assert run.trials["config/new"].isna().tolist() == [True, False]
+    assert run.main_metric == "sentiment.accuracy"
+
+
+def test_a_folder_named_like_a_partition_adds_no_column(tmp_path: Path) -> None:
+    run = load_run(write_tables(tmp_path / "fold=3", [trial_row(0)], []))
+    assert "fold" not in run.trials
+
+
+def test_a_missing_folder_or_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such run folder; pass the folder that holds trials"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"trials\.parquet: no trials table; either"):
+        load_run(tmp_path)
+
+
+def test_a_truncated_table_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = write_tables(tmp_path, [trial_row(0)], []) / METRICS.file
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"metrics\.parquet: not a readable Parquet file") as refused:
+        load_run(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_table_that_lost_a_column_is_refused(tmp_path: Path) -> None:
+    write_tables(tmp_path, [trial_row(0)], [])
+    table = pq.read_table(tmp_path / TRIALS.file).drop_columns(["score", "epoch"])
+    pq.write_table(table, tmp_path / TRIALS.file)
+    with pytest.raises(ValueError, match="the trials table lacks 'epoch', 'score'"):
+        load_run(tmp_path)
+
+
+def test_a_newer_table_is_refused_with_both_versions(tmp_path: Path) -> None:
+    write_tables(tmp_path, [trial_row(0)], [])
+    newer = replace(TRIALS, version=TRIALS.version + 1).from_rows([trial_row(0)])
+    pq.write_table(newer, tmp_path / TRIALS.file)
+    with pytest.raises(ValueError, match=r"version 2 of the trials table.*reads up to version 1; install a newer"):
+        load_run(tmp_path)
+
+
+def test_another_parquet_file_under_the_name_is_refused(tmp_path: Path) -> None:
+    write_tables(tmp_path, [trial_row(0)], [])
+    pd.DataFrame({"trial_id": ["t0"]}).to_parquet(tmp_path / TRIALS.file)
+    with pytest.raises(ValueError, match=r"expected mtsearch's trials table, but its metadata says 'no name'"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "rule"),
+    [
+        ("resolved.yaml", "a: [1", "not valid YAML"),
+        ("resolved.yaml", "- 1", "expected a mapping at the top, but found list"),
+        ("environment.json", '{"a": ', "not valid JSON"),
+    ],
+)
+def test_a_broken_description_is_refused_in_one_line(tmp_path: Path, file: str, content: str, rule: str) -> None:
+    write_tables(tmp_path, [trial_row(0)], [])
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ValueError, match=f"{file}: {rule}") as refused:
+        load_run(tmp_path)
+    assert "\n" not in str(refused.value)

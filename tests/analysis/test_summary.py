@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mtsearch_analysis.load import Run, load_run
+from mtsearch_analysis.summary import summarise
+from mtsearch_analysis.tables import Objective
+from tests.analysis.run_folders import trial_row, write_tables
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def test_a_finished_run_is_told_in_words(tmp_path: Path) -> None:
+    def trial(number: int, a: float, b: float, status: str = "completed") -> dict[str, object]:
+        return trial_row(
+            number,
+            (a + b) / 2,
+            status=status,
+            seconds=60.0,
+            gpu_seconds=30.0,
+            started_at=START,
+            ended_at=START + timedelta(seconds=90),
+            **{"best/a.accuracy": a, "best/b.f1": b, "best/epoch": 3.0, "config/lr": number / 10},
+        )
+
+    rows = [trial(0, 0.5, 0.7), trial(1, 0.8, 0.6), trial(2, 0.2, 0.2, "pruned"), trial_row(3, status="failed")]
+    objective = Objective(task_metrics=("a.accuracy", "b.f1"))
+    run = load_run(write_tables(tmp_path / "small", rows, [], objective))
+    assert summarise(run) == [
+        "small tried 4 configs over 1 setting (lr) for the highest mean_score on a and b.",
+        "The best trial is t0001 with mean_score 0.7000 at epoch 3, 0.1000 better than the runner-up, t0000, "
+        "and 0.0500 better than the median of the 2 trials that completed.",
+        "It is beaten on b by t0000 (f1 0.7000, 0.1000 better).",
+        "All trials share seed 7: a small lead may be the seed's, not the config's.",
+        "The search cost 3 min of training in all, 1 min 30 s of GPU time, 1 min 30 s from first start to last end "
+        "and 4,000 examples.",
+        "Of 4 trials, 2 completed, 1 pruned and 1 failed.",
+    ]
+
+
+def test_a_running_search_says_so_before_anything_that_may_change(running_run: Run) -> None:
+    assert summarise(running_run)[1] == (
+        "The search is still running, with 2 trials under way, so what follows may change."
+    )
+
+
+def test_a_tie_at_the_top_is_called_one(tmp_path: Path) -> None:
+    run = load_run(write_tables(tmp_path, [trial_row(0, 0.5), trial_row(1, 0.5)], []))
+    assert "0.5000, the same as t0001, which saw no fewer examples" in summarise(run)[1]
+
+
+def test_a_run_without_a_score_says_so(tmp_path: Path) -> None:
+    run = load_run(write_tables(tmp_path, [trial_row(0, status="diverged", examples_seen=None)], []))
+    assert "No trial has reported a score yet." in summarise(run)
+    assert "Of 1 trial, 1 diverged." in summarise(run)
+
+
+def test_a_run_without_trials_says_so(tmp_path: Path) -> None:
+    assert summarise(load_run(write_tables(tmp_path / "new", [], []))) == ["new has no trials yet."]
+
+
+def test_different_seeds_need_no_caution(tmp_path: Path) -> None:
+    run = load_run(write_tables(tmp_path / "run", [trial_row(0, 0.5, seed=1), trial_row(1, 0.4, seed=2)], []))
+    assert not any("seed" in sentence for sentence in summarise(run))
