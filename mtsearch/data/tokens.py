@@ -14,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,11 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_lengt
     return _from_arrow(table)
 
 
+@lru_cache(maxsize=8)
 def _tokenizer_digest(tokenizer: Any) -> str:
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    # The last call's truncation and padding stand in the serialised tokenizer too.
+    state = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _tokenised(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int) -> pa.Table:
@@ -154,14 +158,22 @@ def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[li
 
 
 def _digest(table: pa.Table) -> str:
+    # Over the values, not Arrow's buffers, whose padding differs between memory and file.
     digest = hashlib.sha256()
     for name in table.column_names:
         digest.update(name.encode())
-        for chunk in table[name].chunks:
-            for buffer in chunk.buffers():
-                if buffer is not None:
-                    digest.update(buffer)
+        for array in _arrays(table, name):
+            digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def _arrays(table: pa.Table, name: str) -> tuple[npt.NDArray[Any], ...]:
+    """A column without copying: (values, offsets) of a ragged one, else (values,)."""
+    array = table[name].combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    if pa.types.is_large_list(array.type):
+        return array.values.to_numpy(), array.offsets.to_numpy()
+    return (array.to_numpy(),)
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -192,13 +204,9 @@ def _read(path: Path) -> pa.Table | None:
 
 
 def _from_arrow(table: pa.Table) -> TokenTable:
-    columns = {}
-    for name in table.column_names:
-        if name != "example":
-            array = table[name].combine_chunks()
-            array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-            columns[name] = Ragged(array.values.to_numpy(), array.offsets.to_numpy())
-    return TokenTable(columns, table["example"].to_numpy(), int(table.schema.metadata[b"num_cut"]))
+    columns = {name: Ragged(*_arrays(table, name)) for name in table.column_names if name != "example"}
+    (example,) = _arrays(table, "example")
+    return TokenTable(columns, example, int(table.schema.metadata[b"num_cut"]))
 
 
 def _evict(folder: Path, keep: Path) -> None:
