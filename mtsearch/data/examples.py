@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["DataSet", "Example", "Refusal", "Split", "Wanted"]
+from mtsearch.data.source import SplitName
+
+__all__ = ["DataSet", "Example", "Origin", "Refusal", "Split", "Wanted"]
+
+Origin = Literal["path", "data folder", "hub", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,14 @@ class Split:
     file: str
     sha256: str
 
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash over what the task sees (ids, texts, words, labels, in order), hexadecimal."""
+        digest = sha256()
+        for example in self.examples:
+            digest.update(repr((example.id, example.texts, example.words, example.label)).encode("utf-8", "replace"))
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -60,22 +73,32 @@ class DataSet:
 
     Attributes:
         name: what the config calls it.
-        origin: ``path``, ``data folder``, ``hub`` or ``sample``: which rule found it.
+        origin: which rule found it.
         where: the folder or hub name it was read from.
+        note: how it was found and why, for people: ``sample corpus (generated), because ...``.
         splits: ``train``, ``dev`` and, where there is one, ``test``.
         shared: number of dev and test examples whose texts also stand in train, per split.
+        duplicates: number of training examples whose texts stand in train before.
+        remarks: what else a person should know, such as a test file without labels.
     """
 
     name: str
-    origin: str
+    origin: Origin
     where: str
-    splits: dict[str, Split]
-    shared: dict[str, int]
+    note: str
+    splits: dict[SplitName, Split]
+    shared: dict[SplitName, int]
+    duplicates: int
+    remarks: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
-        """Hash over the contents of all splits, 16 hexadecimal digits."""
-        parts = "\n".join(f"{name} {split.sha256}" for name, split in sorted(self.splits.items()))
+        """Hash over what the task sees of all splits, 16 hexadecimal digits.
+
+        It is of the examples, not of the files: whatever changes them (``limit``, ``columns``, ``layer``, a
+        refused label) changes it, and the same examples in another folder or format do not.
+        """
+        parts = "\n".join(f"{name} {split.content_hash}" for name, split in sorted(self.splits.items()))
         return sha256(parts.encode()).hexdigest()[:16]
 
 

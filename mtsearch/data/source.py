@@ -8,24 +8,29 @@ from pydantic import BeforeValidator, Field
 
 from mtsearch.config.base import Frozen
 
-__all__ = ["DataField", "DataSource", "SplitName"]
+__all__ = ["ColumnRole", "DataField", "DataSource", "FileFormat", "SplitName"]
 
 SplitName = Literal["train", "dev", "test"]
+ColumnRole = Literal["text", "text_a", "text_b", "label", "id"]
+FileFormat = Literal["cs224n", "csv", "tsv", "jsonl", "glue", "label_first", "trec"]
+"""The keys of :data:`mtsearch.data.readers.READERS`, which says what each is."""
 
 
 class DataSource(Frozen):
-    """A data set: a name of the catalogue, a file or folder, or a data set of the hub."""
+    """A data set: a name of the catalogue, a folder, a data set of the hub, or a layer of the sample corpus."""
 
     source: str = Field(min_length=1)
-    """A catalogue name (``sst5``), a path to a file or folder, or ``hub:OWNER/NAME`` on the hub."""
-    format: Literal["auto", "cs224n", "csv", "tsv", "jsonl", "glue"] = "auto"
-    """How the files are laid out; ``auto`` takes the catalogue's word or the file's ending."""
+    """A catalogue name (``sst5``), a path to a folder, ``hub:OWNER/NAME``, or ``sample:LAYER``."""
+    format: FileFormat | Literal["auto", "hub"] = "auto"
+    """How the files are laid out; ``auto`` takes the catalogue's word or the file's ending, ``hub`` reads a
+    local folder in the hub's layout."""
     layer: str | None = None
     """Which annotation to read where a set carries several (``sick``: relatedness or entailment)."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """Which column holds what: keys ``text`` (or ``text_a`` and ``text_b``), ``label``, ``id``."""
+    columns: dict[ColumnRole, str] = Field(default_factory=dict)
+    """Which column holds what: keys ``text`` (or ``text_a`` and ``text_b``), ``label``, ``id``. Column numbers,
+    from 1, say that a csv or tsv file has no header. Common names need no mapping."""
     splits: dict[SplitName, str] = Field(default_factory=dict)
-    """The file (or hub split) of each split, relative to the source."""
+    """The file (or hub split) of each split, relative to the source's folder."""
     subset: str | None = None
     """The configuration of a hub data set (``mrpc`` of ``hub:nyu-mll/glue``)."""
     limit: int | None = Field(default=None, gt=0)

@@ -1,0 +1,185 @@
+"""Data sets of the hub, and local folders in the hub's layout, through the package ``datasets``.
+
+Only data files are read: a loading script is never run.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal
+
+from mtsearch.data.files import Opened
+from mtsearch.data.readers import Row, Table
+from mtsearch.data.source import ColumnRole, SplitName
+from mtsearch.errors import DataError
+
+__all__ = ["HUB_SECONDS", "HubSet", "hub_answers", "hub_is_off", "open_hub", "reader_is_installed"]
+
+HUB_SECONDS = 3.0
+"""How long the hub may take to answer before it counts as out of reach."""
+
+_SPLIT_NAMES: Mapping[SplitName, tuple[str, ...]] = {
+    "train": ("train",),
+    "dev": ("validation", "dev", "valid", "val"),
+    "test": ("test",),
+}
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """A data set of the hub, or a local folder in its layout.
+
+    Attributes:
+        name: ``OWNER/NAME``, or the folder's path.
+        subset: the configuration, where there are several.
+        splits: the hub's name for each split (``validation_matched``, ``train[:90%]``); empty takes the usual ones.
+        columns: which column holds what, as far as it is known.
+        labels: whether classes are called by name or by number.
+    """
+
+    name: str
+    subset: str | None
+    splits: Mapping[SplitName, str]
+    columns: Mapping[ColumnRole, str]
+    labels: Literal["names", "numbers"] = "names"
+
+
+def reader_is_installed() -> bool:
+    """Whether the package ``datasets`` is there (extra ``hub``)."""
+    return importlib.util.find_spec("datasets") is not None
+
+
+def hub_is_off() -> bool:
+    """Whether the user forbids the network to the hub's libraries."""
+    return any(
+        os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+    )
+
+
+@functools.cache
+def hub_answers() -> bool:
+    """Whether the hub answers within :data:`HUB_SECONDS`; asked once per process.
+
+    The question runs in a thread, since no timeout of a socket covers the look-up of the name.
+    """
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(_ask_hub()), daemon=True)
+    thread.start()
+    thread.join(HUB_SECONDS)
+    return answers == [True]
+
+
+def _ask_hub() -> bool:
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_SECONDS):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code < 500  # a refusal is an answer, a broken gateway is none
+    except (OSError, ValueError):
+        return False
+
+
+def open_hub(hub: HubSet) -> tuple[dict[SplitName, Opened], list[str]]:
+    """The splits of a hub data set, and remarks on those left out.
+
+    Raises:
+        DataError: ``datasets`` is missing, or the set cannot be had or has not the splits asked for.
+    """
+    if not reader_is_installed():
+        raise DataError(
+            f"hub:{hub.name}: reading it needs the package datasets, which is not installed; "
+            "pip install 'mtsearch[hub]'"
+        )
+    opened: dict[SplitName, Opened] = {}
+    remarks: list[str] = []
+    for split, (hub_split, rows) in _load(hub).items():
+        table = _table(rows, hub.labels)
+        label = hub.columns.get("label", "label")
+        if split == "test" and split not in hub.splits and _is_unlabelled(table, label):
+            remarks.append(f"no test split: hub:{hub.name}:{hub_split} has no labels")
+            continue
+        digest = sha256(repr((table.columns, table.rows)).encode("utf-8", "replace")).hexdigest()
+        opened[split] = Opened(table, f"hub:{hub.name}:{hub_split}", digest, hub.columns, split in hub.splits)
+    return opened, remarks
+
+
+def _load(hub: HubSet) -> dict[SplitName, tuple[str, Any]]:
+    """Per split its name on the hub and its ``datasets.Dataset``."""
+    import datasets
+
+    try:
+        with _no_progress_bars():
+            if hub.splits:
+                names = dict(hub.splits)
+                loaded = {name: datasets.load_dataset(hub.name, hub.subset, split=name) for name in names.values()}
+            else:
+                loaded = datasets.load_dataset(hub.name, hub.subset)
+                names = {
+                    split: next(candidate for candidate in candidates if candidate in loaded)
+                    for split, candidates in _SPLIT_NAMES.items()
+                    if any(candidate in loaded for candidate in candidates)
+                }
+    # The library raises its own, its dependencies' and builtin errors alike; each means that the set cannot be had.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise DataError(f"hub:{hub.name}: the data set cannot be loaded ({reason})") from error
+    return {split: (name, loaded[name]) for split, name in names.items()}
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    import datasets
+
+    were_on = datasets.are_progress_bars_disabled() is False
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if were_on:
+            datasets.enable_progress_bars()
+
+
+def _table(rows: Any, labels: Literal["names", "numbers"]) -> Table:
+    """The plain columns of a ``datasets.Dataset``: strings, numbers and classes."""
+    import datasets
+
+    features = {
+        name: feature
+        for name, feature in rows.features.items()
+        if isinstance(feature, datasets.Value | datasets.ClassLabel)
+    }
+    values = rows.select_columns(list(features))[:] if features else {}
+    columns = [
+        [_class(value, feature, labels) for value in values[name]]
+        if isinstance(feature, datasets.ClassLabel)
+        else values[name]
+        for name, feature in features.items()
+    ]
+    table_rows: list[Row] = list(enumerate(zip(*columns, strict=True), 1))
+    return Table(tuple(features), table_rows)
+
+
+def _class(value: int | None, feature: Any, labels: Literal["names", "numbers"]) -> str | None:
+    """A class as text; None for -1, with which the hub marks a hidden label."""
+    if value is None or value < 0:
+        return None
+    return str(feature.int2str(value)) if labels == "names" else str(value)
+
+
+def _is_unlabelled(table: Table, label: str) -> bool:
+    if label not in table.columns:
+        return False
+    at = table.columns.index(label)
+    return all(values[at] in (None, -1) for _, values in table.rows)

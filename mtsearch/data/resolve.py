@@ -1,0 +1,99 @@
+"""From a ``data`` field to examples: find the data, read it, and notice what is odd about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mtsearch.data.columns import Columns, choose_columns, make_examples
+from mtsearch.data.examples import DataSet, Split, Wanted
+from mtsearch.data.files import Opened, open_file
+from mtsearch.data.finding import Found, find
+from mtsearch.data.hub import HubSet, open_hub
+from mtsearch.data.overlap import count_duplicates, count_shared
+from mtsearch.data.source import ColumnRole, DataSource, SplitName
+from mtsearch.errors import DataError
+
+__all__ = ["describe", "load_data"]
+
+
+def load_data(source: DataSource, wanted: Wanted, data_root: Path | None) -> DataSet:
+    """The examples of a data set.
+
+    Args:
+        source: what the config says.
+        wanted: what the task needs of each row.
+        data_root: the folder given by ``--data`` or ``MTSEARCH_DATA``; None where none was given.
+
+    Raises:
+        DataError: the data is nowhere, unreadable, without a dev split, or has too many bad rows.
+    """
+    found = find(source, data_root)
+    opened, remarks = _open(found)
+    for split in ("train", "dev"):
+        if split not in opened:
+            raise DataError(
+                f"{found.where}: a data set needs a {split} split, but this one has "
+                f"{', '.join(opened) or 'none at all'}; name one with data.splits: {{{split}: NAME}}"
+            )
+    splits: dict[SplitName, Split] = {}
+    train_columns = _columns(opened["train"], wanted, {})
+    for split, part in opened.items():
+        inherited: dict[ColumnRole, str] = {} if part is opened["train"] else _roles(train_columns)
+        if split == "test" and not part.was_named and inherited["label"] not in part.table.columns:
+            remarks.append(f"no test split: {part.file} has no column {inherited['label']!r}")
+            continue
+        columns = _columns(part, wanted, inherited)
+        examples, refused = make_examples(part.table, columns, wanted, part.file, source.max_bad_ratio)
+        splits[split] = Split(tuple(examples[: source.limit]), tuple(refused), part.file, part.sha256)
+    return DataSet(
+        name=source.source,
+        origin=found.origin,
+        where=found.where,
+        note=found.note,
+        splits=splits,
+        shared=count_shared(splits),
+        duplicates=count_duplicates(splits["train"]),
+        remarks=tuple(remarks),
+    )
+
+
+def _open(found: Found) -> tuple[dict[SplitName, Opened], list[str]]:
+    if isinstance(found.data, HubSet):
+        return open_hub(found.data)
+    return {split: open_file(part) for split, part in found.data.items()}, []
+
+
+def _columns(part: Opened, wanted: Wanted, inherited: Mapping[ColumnRole, str]) -> Columns:
+    # What was guessed for train holds for the other splits, so that no split takes its label from another column.
+    given = {**inherited, **part.columns}
+    columns = choose_columns(part.table.columns, wanted.num_texts, given, part.file)
+    if columns.label is None:
+        raise DataError(
+            f"{part.file}: the columns must include the label under a common name, but are "
+            f"{', '.join(name or '(unnamed)' for name in part.table.columns)}; say which with "
+            "data.columns: {label: NAME}"
+        )
+    return columns
+
+
+def _roles(columns: Columns) -> dict[ColumnRole, str]:
+    assert columns.label is not None  # by _columns
+    if len(columns.texts) == 1:
+        return {"text": columns.texts[0], "label": columns.label}
+    return {"text_a": columns.texts[0], "text_b": columns.texts[1], "label": columns.label}
+
+
+def describe(data: DataSet) -> str:
+    """One line for people: what was read from where and why, rows, refusals, and leaks between splits."""
+    rows = ", ".join(f"{name} {len(split.examples):,}" for name, split in data.splits.items())
+    parts = [f"{data.name}: {data.note} ({data.where})", f"{rows}{'' if 'test' in data.splits else ', no test'}"]
+    for name, split in data.splits.items():
+        if split.refused:
+            first = split.refused[0]
+            more = f", and {len(split.refused) - 1:,} more" if len(split.refused) > 1 else ""
+            parts.append(f"{name} refused line {first.line} ({first.reason}){more}")
+    parts += [f"{count:,} of {name} also stand in train" for name, count in data.shared.items() if count]
+    if data.duplicates:
+        parts.append(f"{data.duplicates:,} of train repeat others")
+    return "; ".join([*parts, *data.remarks])
