@@ -100,7 +100,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_encoder: Path) -> Callable[..., dict[str, Any]]:
-    """A trial as plain data: three tasks on the tiny encoder, two epochs; keyword arguments replace sections."""
+    """A trial as plain data: three tasks on the tiny encoder, two epochs; keyword arguments change sections."""
 
     def make(**sections: Any) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -117,7 +117,9 @@ def tiny_config(tiny_encoder: Path) -> Callable[..., dict[str, Any]]:
         }
         for section, values in sections.items():
             before = config.get(section)
-            merge = isinstance(values, dict) and isinstance(before, dict) and "name" not in values
+            merge = (
+                isinstance(values, dict) and isinstance(before, dict) and "name" not in values and section != "tasks"
+            )
             config[section] = {**before, **values} if merge else values  # type: ignore[dict-item]
         return config
 
