@@ -25,7 +25,7 @@ import pyarrow as pa
 from mtsearch.data.cache import cache_folder
 from mtsearch.data.examples import Example
 
-__all__ = ["Ragged", "TokenTable", "tokenise"]
+__all__ = ["Ragged", "TokenTable", "tokenise", "tokenise_uncached"]
 
 _VERSION = 1
 _DEFAULT_LIMIT_BYTES = 4 * 2**30
@@ -113,6 +113,11 @@ def _tokenizer_digest(tokenizer: Any) -> str:
     # The last call's truncation and padding stand in the serialised tokenizer too.
     state = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def tokenise_uncached(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int) -> TokenTable:
+    """The input rows of ``examples``, as :func:`tokenise` makes them, without a file."""
+    return _from_arrow(_tokenised(examples, tokenizer, layout, max_length))
 
 
 def _tokenised(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,24 @@ from mtsearch.data.examples import Example
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
 
-__all__ = ["Evaluation", "NotFiniteError", "evaluate", "prediction_table"]
+__all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "predict", "prediction_table"]
 
 
 class NotFiniteError(ArithmeticError):
     """A loss or a metric that is NaN or infinite: the trial has diverged."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a split.
+
+    Attributes:
+        predictions: one dict per example, in file order: ``prediction`` and what the task's decoding adds.
+        loss: mean over the rows; None where they have no targets.
+    """
+
+    predictions: list[dict[str, Any]]
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -32,37 +45,33 @@ class Evaluation:
 
     Attributes:
         metrics: by name, the loss included.
-        predictions: one dict per example, in file order: ``prediction`` and what the task's decoding adds.
+        predictions: as in :class:`Prediction`.
     """
 
     metrics: dict[str, float]
     predictions: list[dict[str, Any]]
 
 
-def evaluate(
+def predict(
     model: nn.Module,
     task: TaskKind,
     inventory: Inventory,
     split: EncodedSplit,
-    examples: tuple[Example, ...],
-    metrics: Mapping[str, Metric],
     accelerator: Accelerator,
     batch_size: int,
-) -> Evaluation:
-    """Run the model over a split and measure it.
+) -> Prediction:
+    """Run the model over a split and decode.
 
     Args:
         model: left in the mode that it was in.
-        task: decodes and names the metrics.
+        task: decodes.
         inventory: of the training split.
-        split: the encoded rows.
-        examples: the same split's examples, for their gold labels.
-        metrics: all metrics by name.
+        split: the encoded rows, with or without targets.
         accelerator: for the number format and the device.
         batch_size: rows of a forward pass; no influence on the result beyond rounding.
 
     Raises:
-        NotFiniteError: the loss or a metric is NaN or infinite.
+        NotFiniteError: the loss is NaN or infinite.
     """
     was_training = model.training
     model.eval()
@@ -72,35 +81,68 @@ def evaluate(
         for rows in split.in_length_order(batch_size):
             batch = split.batch(rows).to(accelerator.device)
             logits = model(batch)
-            loss += float(task.loss(logits, batch.targets, inventory))
-            weight += float(task.loss_weight(batch.targets, inventory))
-            if not math.isfinite(loss):
-                raise NotFiniteError(f"the dev loss of {split.task} became {loss}")
+            if batch.targets:
+                loss += float(task.loss(logits, batch.targets, inventory))
+                weight += float(task.loss_weight(batch.targets, inventory))
+                if not math.isfinite(loss):
+                    raise NotFiniteError(f"the loss of {split.task} became {loss} in an evaluation")
             by_row.update(zip(rows.tolist(), task.decode(logits, inventory), strict=True))
     model.train(was_training)
     windows = itertools.groupby(sorted(by_row), key=lambda row: int(split.tokens.example[row]))
-    predictions = [task.merge([by_row[row] for row in rows]) for _, rows in windows]
+    merged = [task.merge([by_row[row] for row in rows]) for _, rows in windows]
+    return Prediction(merged, loss / weight if weight else None)
+
+
+def evaluate(
+    model: nn.Module,
+    task: TaskKind,
+    inventory: Inventory,
+    split: EncodedSplit,
+    examples: Sequence[Example],
+    metrics: Mapping[str, Metric],
+    accelerator: Accelerator,
+    batch_size: int,
+) -> Evaluation:
+    """Run the model over a split and measure it over the whole corpus.
+
+    Args:
+        model: as for :func:`predict`, as are the arguments not named here.
+        task: decodes and names the metrics.
+        inventory: of the training split.
+        split: the encoded rows with their targets.
+        examples: the same split's examples, for their gold labels.
+        metrics: all metrics by name.
+        accelerator: for the number format and the device.
+        batch_size: rows of a forward pass.
+
+    Raises:
+        NotFiniteError: the loss or a metric is NaN or infinite.
+    """
+    result = predict(model, task, inventory, split, accelerator, batch_size)
     gold = [example.label for example in examples]
-    predicted = [prediction["prediction"] for prediction in predictions]
+    predicted = [prediction["prediction"] for prediction in result.predictions]
     values = {name: metrics[name].compute(gold, predicted) for name in task.metrics}
     for name, value in values.items():
         if not math.isfinite(value):
             raise NotFiniteError(f"{split.task}.{name} became {value}")
-    return Evaluation({**values, "loss": loss / weight}, predictions)
+    assert result.loss is not None  # the split has targets
+    return Evaluation({**values, "loss": result.loss}, result.predictions)
 
 
-def prediction_table(task: str, split: str, examples: tuple[Example, ...], evaluation: Evaluation) -> pd.DataFrame:
-    """One row per example: ``task, split, example, gold, prediction``, and ``scores``: what else decoding gave, as JSON."""
+def prediction_table(
+    task: str, split: str, examples: Sequence[Example], predictions: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """One row per example: ``task, split, example, gold, prediction``, ``scores`` (JSON of what else was decoded)."""
     return pd.DataFrame(
         {
             "task": task,
             "split": split,
             "example": [example.id for example in examples],
             "gold": [_text(example.label) for example in examples],
-            "prediction": [_text(prediction["prediction"]) for prediction in evaluation.predictions],
+            "prediction": [_text(prediction["prediction"]) for prediction in predictions],
             "scores": [
                 _text({key: value for key, value in prediction.items() if key != "prediction"})
-                for prediction in evaluation.predictions
+                for prediction in predictions
             ],
         }
     )

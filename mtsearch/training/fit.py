@@ -7,7 +7,7 @@ generator, and goes on later by building the parts from its last checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import pandas as pd
 import torch
@@ -26,7 +26,7 @@ __all__ = ["fit"]
 _CHECK_EVERY_UPDATES = 16  # looking at a loss waits for the device
 
 
-def fit(parts: Parts) -> Iterator[Report]:
+def fit(parts: Parts) -> Generator[Report, None, None]:
     """Train, evaluate, save and report, until there is nothing left to do.
 
     Args:
@@ -174,7 +174,7 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
             parts.config.training.evaluation_batch_size,
         )
         measurements += [Measurement(name, "dev", metric, value) for metric, value in result.metrics.items()]
-        tables.append(prediction_table(name, "dev", task.examples["dev"], result))
+        tables.append(prediction_table(name, "dev", task.examples["dev"], result.predictions))
         main[name] = result.metrics[task.kind.metrics[0]]
     scored = parts.objective.scored_tasks or tuple(parts.tasks)
     mean_score = sum(main[name] for name in scored) / len(scored)

@@ -54,7 +54,7 @@ class Trace:
         assert self._writer is not None
         values = {key: x if isinstance(x, bool | int | float) else str(x) for key, x in flat(self._config)}
         for summary in hparams(values, {"best_score": report.best_score}):  # type: ignore[no-untyped-call]
-            self._writer._get_file_writer().add_summary(summary)
+            self._writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
 def flat(config: TrialConfig) -> Iterator[tuple[str, Any]]:

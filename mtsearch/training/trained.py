@@ -1,0 +1,133 @@
+"""A trained model from its checkpoint: predictions on text, and scores on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pandas as pd
+
+from mtsearch.config.plugins import load_tables
+from mtsearch.config.schema import trial_schema
+from mtsearch.config.trial import TrialConfig
+from mtsearch.data.batching import EncodedSplit
+from mtsearch.data.examples import DataSet, Example
+from mtsearch.data.resolve import load_data
+from mtsearch.data.source import SplitName
+from mtsearch.data.tokens import tokenise_uncached
+from mtsearch.errors import DataError, MtsearchError, RunError
+from mtsearch.model.encoder import find_encoder, load_tokenizer
+from mtsearch.tasks.contract import Inventory, TaskKind
+from mtsearch.training.checkpoint import load_weights, read_description
+from mtsearch.training.evaluate import Evaluation, evaluate, predict, prediction_table
+from mtsearch.training.parts import build_model
+from mtsearch.training.place import Place
+from mtsearch.training.precision import build_accelerator, choose_precision
+
+__all__ = ["TrainedModel"]
+
+_BATCH_SIZE = 64
+
+
+class TrainedModel:
+    """A model as a trial left it.
+
+    Args:
+        checkpoint: a folder that holds ``model.safetensors`` and ``model.json``.
+        device: where to run it.
+
+    Attributes:
+        config: the trial's.
+        inventories: what each task learned from its training split.
+        model: the encoder and the task heads.
+
+    Raises:
+        RunError: the folder is no checkpoint, or is damaged.
+        EncoderError: the encoder's configuration or tokenizer is no longer to be had.
+    """
+
+    def __init__(self, checkpoint: Path, device: Literal["cpu", "cuda"] = "cpu") -> None:
+        description = read_description(checkpoint)
+        try:
+            schema = trial_schema(tuple(description["config"]["plugins"]))
+            self.config: TrialConfig = schema.model_validate(description["config"])
+            self.inventories = {name: Inventory.from_json(x) for name, x in description["inventories"].items()}
+        except MtsearchError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{checkpoint}: model.json must describe a model of this version, but: {reason}") from error
+        place = Place(None, None, device=device)
+        self._accelerator = build_accelerator(choose_precision(self.config.training.precision, device), place)
+        self.model = build_model(self.config, self.inventories)
+        load_weights(checkpoint, self.model)
+        self.model.to(self._accelerator.device).eval()
+        self._tokenizer = load_tokenizer(find_encoder(self.config.encoder.model, self.config.encoder.revision))
+
+    def predict(self, task: str, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """What the model says of texts, or of pairs of texts.
+
+        Args:
+            task: the task's name.
+            texts: sentences, or pairs for a task on pairs.
+
+        Returns:
+            One dict per text: ``prediction`` and what the task's decoding adds (``probabilities`` by class).
+
+        Raises:
+            DataError: an unknown task, or another number of texts than it takes.
+        """
+        kind = self._kind(task)
+        rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+        for number, row in enumerate(rows, start=1):
+            if len(row) != kind.wanted.num_texts:
+                raise DataError(f"text {number}: {task} takes {kind.wanted.num_texts} text(s), but got {len(row)}")
+        if not rows:
+            return []
+        examples = [Example(str(i), row, None, i) for i, row in enumerate(rows, start=1)]
+        return predict(
+            self.model, kind, self.inventories[task], self._encoded(task, examples), self._accelerator, _BATCH_SIZE
+        ).predictions
+
+    def evaluate(self, task: str, split: SplitName, data_root: Path | None) -> tuple[DataSet, Evaluation, pd.DataFrame]:
+        """A task's scores on a split, with every example's prediction.
+
+        Args:
+            task: the task's name.
+            split: ``dev`` or ``test``.
+            data_root: the folder given by ``--data`` or ``MTSEARCH_DATA``; None if neither was.
+
+        Raises:
+            DataError: the data set is missing or broken, or has no such split.
+        """
+        kind = self._kind(task)
+        data = load_data(kind.data, kind.wanted, data_root)
+        if split not in data.splits:
+            raise DataError(
+                f"{data.where}: {task} is to be evaluated on {split}, but the data set has only "
+                f"{', '.join(data.splits)}; name one with tasks.{task}.data.splits: {{{split}: FILE}}"
+            )
+        examples = data.splits[split].examples
+        evaluation = evaluate(
+            self.model,
+            kind,
+            self.inventories[task],
+            self._encoded(task, examples, with_targets=True),
+            examples,
+            load_tables(self.config.plugins).metrics,
+            self._accelerator,
+            _BATCH_SIZE,
+        )
+        return data, evaluation, prediction_table(task, split, examples, evaluation.predictions)
+
+    def _kind(self, task: str) -> TaskKind:
+        if task not in self.config.tasks:
+            raise DataError(f"task: must be one of {', '.join(self.config.tasks)}, but got {task!r}")
+        return cast(TaskKind, self.config.tasks[task])
+
+    def _encoded(self, task: str, examples: Sequence[Example], *, with_targets: bool = False) -> EncodedSplit:
+        kind = self._kind(task)
+        tokens = tokenise_uncached(examples, self._tokenizer, kind.layout, self.config.encoder.max_length)
+        targets = kind.encode_targets(examples, self.inventories[task]) if with_targets else {}
+        return EncodedSplit(task, tokens, targets, self._tokenizer.pad_token_id)

@@ -1,0 +1,79 @@
+"""A model loaded from its checkpoint says what the trainer measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mtsearch.config.trial import TrialConfig
+from mtsearch.errors import DataError, RunError
+from mtsearch.training.fit import fit
+from mtsearch.training.parts import build
+from mtsearch.training.place import Place
+from mtsearch.training.report import Report
+from mtsearch.training.trained import TrainedModel
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Report]:
+    folder = tmp_path_factory.mktemp("trained")
+    config = TrialConfig.model_validate(tiny_config())
+    (*_, last) = fit(build(config, Place(folder, tiny_data)))
+    return folder / "checkpoints/evaluation-0002", last
+
+
+def test_its_scores_on_dev_are_the_trainers(trained: tuple[Path, Report], tiny_data: Path) -> None:
+    folder, report = trained
+    model = TrainedModel(folder)
+    for task, metric in (("sentiment", "accuracy"), ("similarity", "pearson")):
+        _, evaluation, _ = model.evaluate(task, "dev", tiny_data)
+        assert evaluation.metrics[metric] == pytest.approx(report.scores[f"{task}.{metric}"], abs=1e-6)
+
+
+def test_its_predictions_on_text_are_those_of_the_evaluation(trained: tuple[Path, Report], tiny_data: Path) -> None:
+    folder, _ = trained
+    model = TrainedModel(folder)
+    data, evaluation, _ = model.evaluate("paraphrase", "dev", tiny_data)
+    pairs = [(example.texts[0], example.texts[1]) for example in data.splits["dev"].examples]
+    predicted = model.predict("paraphrase", pairs)
+    assert [p["prediction"] for p in predicted] == [p["prediction"] for p in evaluation.predictions]
+    stored = pd.read_parquet(folder / "predictions.parquet").query("task == 'paraphrase'")
+    assert stored.prediction.tolist() == [p["prediction"] for p in predicted]
+
+
+def test_numbers_stay_in_their_range(trained: tuple[Path, Report]) -> None:
+    (one,) = TrainedModel(trained[0]).predict("similarity", [("a film", "a film")])
+    assert 0.0 <= one["prediction"] <= 5.0
+
+
+def test_no_texts_give_no_predictions(trained: tuple[Path, Report]) -> None:
+    assert TrainedModel(trained[0]).predict("sentiment", []) == []
+
+
+def test_a_split_that_is_not_there_is_named(trained: tuple[Path, Report], tiny_data: Path) -> None:
+    with pytest.raises(DataError, match="sentiment is to be evaluated on test, but the data set has only train, dev"):
+        TrainedModel(trained[0]).evaluate("sentiment", "test", tiny_data)
+
+
+def test_a_pair_task_refuses_single_texts(trained: tuple[Path, Report]) -> None:
+    with pytest.raises(DataError, match=r"paraphrase takes 2 text\(s\), but got 1"):
+        TrainedModel(trained[0]).predict("paraphrase", ["alone"])
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"must hold model\.json"):
+        TrainedModel(tmp_path)
+
+
+def test_truncated_weights_are_refused(trained: tuple[Path, Report], tmp_path: Path) -> None:
+    for name in ("model.json", "model.safetensors"):
+        content = (trained[0] / name).read_bytes()
+        (tmp_path / name).write_bytes(content[:-100] if name.endswith("safetensors") else content)
+    with pytest.raises(RunError, match="the weights of this checkpoint cannot be used"):
+        TrainedModel(tmp_path)
