@@ -1,0 +1,177 @@
+"""A space is tried out before it runs: its ends, its options, pairs of branches, and random draws."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+from mtsearch.config.domains import Float, number_text, scalar_text
+from mtsearch.config.messages import Problem, did_you_mean, raise_problems
+from mtsearch.config.nodes import Located, Path, Where, dotted
+from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
+from mtsearch.config.trial import TrialConfig
+
+__all__ = ["check", "default_problems"]
+
+NUM_DRAWS = 200
+NUM_DRAWS_WITH_ONE_VALUE = 20
+
+
+def default_problems(space: SearchSpace) -> list[Problem]:
+    """The rules about one field that the default point breaks.
+
+    Told first and alone: what is wrong outside the domains would be wrong again in every draw.
+    """
+    tried = _Tried(space)
+    tried.at({})
+    return tried.problems
+
+
+def check(space: SearchSpace, places: Located) -> float:
+    """The share of random draws that rules across fields refuse.
+
+    Tried are the default point; from it each end of a range and each option, one at a time; every pair
+    of branches; and 200 random draws. A rule about one field must hold everywhere. A rule across fields may
+    refuse draws, but no value may be refused with whatever it is joined.
+
+    Args:
+        space: what to try.
+        places: where the ``search`` section is written.
+
+    Raises:
+        InvalidConfigError: a value, a start point or the metric breaks a rule; located.
+        ConfigError: a ``same_as`` that names nothing.
+    """
+    tried = _Tried(space)
+    tried.at({})
+    dimensions = space.dimensions()
+    singles = [
+        {**dict(dimension.branch), dimension.name: end} for dimension in dimensions for end in dimension.domain.extremes
+    ]
+    refused = [forced for forced in singles if not tried.at(forced)]
+    for one, other in combinations(_branches(dimensions), 2):
+        if all(one.get(name, value) == value for name, value in other.items()):
+            tried.at({**one, **other})
+    raise_problems(tried.problems)
+
+    rng = random.Random(0)
+    num_draws = NUM_DRAWS if dimensions else 1
+    accepted = sum(tried.at({}, rng) for _ in range(num_draws))
+    raise_problems(tried.problems)
+    if not accepted:
+        raise_problems(tried.refusals[:1])
+    for forced in refused:
+        if not any(tried.at(forced, rng) for _ in range(NUM_DRAWS_WITH_ONE_VALUE)):
+            tried.problems.append(_never_legal(space, forced, tried.refusals[-1]))
+    tried.problems += [*_objective_problems(space, tried.configs, places), *_start_problems(space, places)]
+    raise_problems(tried.problems)
+    return 1 - accepted / num_draws
+
+
+@dataclass
+class _Tried:
+    """The points tried so far: configs that the rules accept, and what they said against the others."""
+
+    space: SearchSpace
+    configs: list[TrialConfig] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    refusals: list[Problem] = field(default_factory=list)
+
+    def at(self, forced: Mapping[str, Any], rng: random.Random | None = None) -> bool:
+        """Whether the point with the ``forced`` values is legal; the others are random, or the defaults."""
+
+        def suggest(dimension: Dimension) -> Any:
+            if rng is None or dimension.name in forced:
+                return _given_or_middle(forced, dimension)
+            return dimension.domain.sample(rng)
+
+        draw = self.space.draw(suggest)
+        try:
+            self.configs.append(self.space.config(draw))
+        except Infeasible as infeasible:
+            if infeasible.crosses_fields:
+                self.refusals += infeasible.problems
+            else:
+                alone = [problem for problem in infeasible.problems if not problem.crosses_fields]
+                self.problems += [_with_remedy(problem, self.space, draw) for problem in alone]
+            return False
+        return True
+
+
+def _branches(dimensions: Sequence[Dimension]) -> list[dict[str, Any]]:
+    """The options under which something else is searched, each with the options it depends on."""
+    return [dict(branch) for branch in dict.fromkeys(dimension.branch for dimension in dimensions if dimension.branch)]
+
+
+def _with_remedy(problem: Problem, space: SearchSpace, draw: Draw) -> Problem:
+    """A range of real numbers where integers belong is a slip of the keyword."""
+    drawn = [d for d in space.dimensions() if d.name in draw.params and d.path == problem.path]
+    if drawn and isinstance(drawn[-1].domain, Float) and problem.message.startswith("must be an integer"):
+        low, high = (number_text(round(end)) for end in drawn[-1].domain.extremes)
+        message = f"must be an integer, but {drawn[-1].domain} gives real numbers; write int: [{low}, {high}]"
+        return Problem(drawn[-1].where, problem.path, message)
+    return problem
+
+
+def _never_legal(space: SearchSpace, forced: Mapping[str, Any], refusal: Problem) -> Problem:
+    name, value = list(forced.items())[-1]
+    dimension = next(dimension for dimension in space.dimensions() if dimension.name == name)
+    draw = space.draw(partial(_given_or_middle, forced))
+    place = next((place for path, place in draw.where.items() if dotted(path) == dimension.path), None)
+    message = f"{scalar_text(value)} is refused whatever the rest is: {refusal.reason}"
+    return Problem(place.value if place else dimension.where, dimension.path, message)
+
+
+def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], places: Located) -> list[Problem]:
+    """Mean score and metric must mean the same in every trial."""
+    task_sets = {frozenset(config.tasks) for config in configs}
+    always = frozenset.intersection(*task_sets)
+    search, problems = space.search, []
+    if search.scored_tasks is None and len(task_sets) > 1:
+        message = (
+            "missing; the tasks themselves are searched, so mean_score must name those it is the mean of: "
+            f"scored_tasks: [{', '.join(name for name in configs[0].tasks if name in always)}]"
+        )
+        problems.append(Problem(_place(places, ("search",)), "search.scored_tasks", message))
+    for i, task in enumerate(search.scored_tasks or ()):
+        if task not in always:
+            message = f"{task!r} is not a task of every trial; {did_you_mean(task, sorted(always))}"
+            problems.append(Problem(_place(places, ("search", "scored_tasks", i)), "search.scored_tasks", message))
+    measured = set.intersection(
+        *({f"{name}.{metric}" for name, task in config.tasks.items() for metric in task.metrics} for config in configs)
+    )
+    if search.metric != "mean_score" and search.metric not in measured:
+        choices = ["mean_score", *sorted(measured)]
+        message = f"{search.metric!r} is not measured in every trial; {did_you_mean(search.metric, choices)}"
+        problems.append(Problem(_place(places, ("search", "metric")), "search.metric", message))
+    return problems
+
+
+def _start_problems(space: SearchSpace, places: Located) -> list[Problem]:
+    problems = []
+    for number, point in enumerate(space.search.start):
+        path: Path = ("search", "start", number)
+        broken, params = space.read_start(point)
+        for key, message in broken:
+            problems.append(Problem(_place(places, (*path, key)), f"search.start.{number}.{key}", message))
+        if broken:
+            continue
+        draw = space.draw(partial(_given_or_middle, params))
+        try:
+            space.config(draw)
+        except Infeasible as infeasible:
+            problems.append(Problem(_place(places, path), f"search.start.{number}", f"is refused: {infeasible}"))
+    return problems
+
+
+def _given_or_middle(params: Mapping[str, Any], dimension: Dimension) -> Any:
+    return params.get(dimension.name, dimension.domain.middle)
+
+
+def _place(places: Located, path: Path) -> Where | None:
+    place = places.get(path)
+    return (place.value if len(path) > 1 else place.key) if place else None

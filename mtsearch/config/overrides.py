@@ -1,0 +1,189 @@
+"""``--set KEY=VALUE``: one value of a space, changed from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mtsearch.config import yaml12
+from mtsearch.config.defaults import filled, method_slot
+from mtsearch.config.domains import scalar_text
+from mtsearch.config.messages import Problem, did_you_mean, raise_problems, shown, unknown_key
+from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Path, SameAs, Where, dotted
+from mtsearch.config.slots import Slot, alternatives
+from mtsearch.config.syntax import read
+from mtsearch.errors import ConfigError
+
+__all__ = ["Override", "apply", "parse_override"]
+
+
+@dataclass(frozen=True)
+class Override:
+    """A parsed ``--set``: the path, and the plain node to put there."""
+
+    path: tuple[str, ...]
+    value: Node
+    where: Where
+
+
+def parse_override(text: str) -> Override:
+    """An override from ``KEY=VALUE``; the value is YAML 1.2.
+
+    Raises:
+        ConfigError: no such form, or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise ConfigError(f"--set {text}: must be KEY=VALUE, such as --set optimizer.lr=3e-5")
+    source = f"--set {text}"
+    return Override(path, yaml12.parse(value, source, numbered=False), Where(source))
+
+
+def apply(root: Fields, slot: Slot, override: Override) -> Fields:
+    """``root`` with the override in it.
+
+    Where the path runs through a choice, the value is set in the branches whose method has such a key.
+    Setting a method's name (``optimizer.name=adamw``), or a choice of sub-trees to a label, takes that branch;
+    a name without a branch takes that method with the keys given so far that it has too. A section set as a whole
+    (``training={epochs: 3}``) is replaced, with defaults for the rest.
+
+    Args:
+        root: a space with its defaults filled in.
+        slot: its schema.
+        override: what to set.
+
+    Raises:
+        ConfigError: the path is unknown, or the value is a broken domain.
+    """
+    result = _Setting(root, override).set(root, slot, (), override.path)
+    assert isinstance(result, Fields)
+    return result
+
+
+class _Setting:
+    def __init__(self, root: Fields, override: Override) -> None:
+        self._root = root
+        self._override = override
+
+    def set(self, node: Node, slot: Slot, done: Path, rest: tuple[str, ...]) -> Node:
+        if not rest:
+            return self._replaced(node, slot, done)
+        match node:
+            case Choice():
+                return self._set_in_branches(node, slot, done, rest)
+            case Fields():
+                return self._set_in_fields(node, slot, done, rest)
+            case Items():
+                index = int(rest[0]) if rest[0].isdigit() else -1
+                child = slot.child(index)
+                if not 0 <= index < len(node.nodes) or child is None:
+                    raise self._error(
+                        (*done, rest[0]), f"a list of {len(node.nodes)}; give an index from 0, or the whole"
+                    )
+                changed = self.set(node.nodes[index], child, (*done, index), rest[1:])
+                return replace(node, nodes=(*node.nodes[:index], changed, *node.nodes[index + 1 :]))
+            case Leaf() if slot.models:
+                return self.set(filled(Fields({}, node.where), slot), slot, done, rest)
+            case SameAs():
+                raise self._error(done, f"is the same as {dotted(node.target)}; set that, or {dotted(done)} as a whole")
+            case Leaf() | Open():
+                raise self._error(done, f"holds a value, and nothing is under it; set {dotted(done)} itself")
+
+    def _replaced(self, node: Node, slot: Slot, path: Path) -> Node:
+        value = self._override.value
+        if isinstance(node, Choice) and isinstance(value, Leaf):
+            for option in node.options:
+                if not isinstance(option.node, Leaf) and option.label == scalar_text(value.value):
+                    return option.node
+        problems: list[Problem] = []
+        result = read(value, path, slot, problems)
+        raise_problems(problems)
+        return filled(result, slot)
+
+    def _set_in_fields(self, node: Fields, slot: Slot, done: Path, rest: tuple[str, ...]) -> Node:
+        key = rest[0]
+        if key == slot.discriminator and len(rest) == 1:
+            return self._renamed(node, slot, done)
+        method = method_slot(node, slot)
+        child = method.child(key)
+        if child is None:
+            raise self._error((*done, key), self._unknown(key, method))
+        entry = node.entries.get(key)
+        if entry is None:
+            if child.models and len(rest) > 1:
+                message = (
+                    did_you_mean(key, node.entries) + f"; a new one is set as a whole: '{dotted((*done, key))}={{...}}'"
+                )
+                raise self._error((*done, key), f"is not there; {message}")
+            entry = Entry(Leaf(None))
+        changed = self.set(entry.node, child, (*done, key), rest[1:])
+        return replace(node, entries={**node.entries, key: Entry(changed, self._override.where)})
+
+    def _renamed(self, node: Fields, slot: Slot, path: Path) -> Fields:
+        """The method of the override's name, with those of the given keys that it has."""
+        tag = self._tag(slot, path)
+        model = slot.narrowed(tag.value)
+        kept = {key: entry for key, entry in node.entries.items() if entry.given and model.child(key) is not None}
+        entries = {**kept, str(slot.discriminator): Entry(tag, self._override.where)}
+        result = filled(replace(node, entries=entries), slot)
+        assert isinstance(result, Fields)
+        return result
+
+    def _tag(self, slot: Slot, path: Path) -> Leaf:
+        tag = self._override.value
+        if isinstance(tag, Leaf) and isinstance(tag.value, str) and tag.value in slot.tags:
+            return tag
+        found = shown(tag.value) if isinstance(tag, Leaf) else "something else"
+        raise self._error((*path, str(slot.discriminator)), f"must be {' or '.join(slot.tags)}, but got {found}")
+
+    def _set_in_branches(self, node: Choice, slot: Slot, done: Path, rest: tuple[str, ...]) -> Node:
+        if rest == (slot.discriminator,):
+            tag = self._tag(slot, done)
+            fitting = [option for option in node.options if _tag_of(option.node, slot) == tag.value]
+            if not fitting:
+                return self._renamed(Fields({}, node.where), slot, done)
+            return fitting[0].node if len(fitting) == 1 else replace(node, options=tuple(fitting))
+        holding = [option for option in node.options if _holds(option.node, slot, rest[0])]
+        if not holding:
+            keys = Slot(slot.annotation, None)
+            raise self._error((*done, rest[0]), self._unknown(rest[0], keys))
+        options = (
+            replace(option, node=self.set(option.node, slot, done, rest)) if option in holding else option
+            for option in node.options
+        )
+        return replace(node, options=tuple(options))
+
+    def _unknown(self, key: str, slot: Slot) -> str:
+        close = unknown_key(key, slot)
+        if "did you mean" in close:
+            return close
+        elsewhere = dict.fromkeys(path for path in _paths(self._root, ()) if path.rpartition(".")[2] == key)
+        return f"unknown key; did you mean {alternatives(list(elsewhere)[:3])}?" if elsewhere else close
+
+    def _error(self, path: Path, message: str) -> ConfigError:
+        return ConfigError(str(Problem(self._override.where, dotted(path), message)))
+
+
+def _tag_of(node: Node, slot: Slot) -> object:
+    entry = node.entries.get(slot.discriminator or "") if isinstance(node, Fields) else None
+    return entry.node.value if entry and isinstance(entry.node, Leaf) else None
+
+
+def _holds(node: Node, slot: Slot, key: str) -> bool:
+    if isinstance(node, Choice):
+        return any(_holds(option.node, slot, key) for option in node.options)
+    return isinstance(node, Fields) and method_slot(node, slot).child(key) is not None
+
+
+def _paths(node: Node, path: Path) -> list[str]:
+    match node:
+        case Fields():
+            return [
+                text
+                for key, entry in node.entries.items()
+                for text in (dotted((*path, key)), *_paths(entry.node, (*path, key)))
+            ]
+        case Choice():
+            return [text for option in node.options for text in _paths(option.node, path)]
+        case _:
+            return []

@@ -1,0 +1,251 @@
+"""How domains are written in a space: from plain nodes to nodes with domains, and back to plain data.
+
+::
+
+    {uniform: [low, high]}         {loguniform: [low, high]}          real numbers
+    {quniform: [low, high, step]}  {qloguniform: [low, high, step]}   the same on the grid low + k·step
+    {int: [low, high]}             {int: [low, high, step]}           integers
+    {logint: [low, high]}                                             integers, evenly on a logarithmic scale
+    {choice: [...]}                                                   any nodes: values, sub-trees, domains
+    {same_as: optimizer.lr}                                           what stands there
+
+An option's label is its ``label:`` (beside ``value:``, or inside a sub-tree); without one a plain value is
+its own, a sub-tree takes its ``name`` or ``kind``, a domain its keyword.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from mtsearch.config.domains import Float, Int, Scalar, grid_end, number_text, same_scalar, scalar_text
+from mtsearch.config.messages import Problem, shown
+from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Option, Path, SameAs, Where, dotted
+from mtsearch.config.slots import Slot
+
+__all__ = ["KEYWORDS", "read", "written"]
+
+_RANGES = ("uniform", "loguniform", "quniform", "qloguniform", "int", "logint")
+KEYWORDS = (*_RANGES, "choice", "same_as")
+
+_NEVER_SEARCHED = ("name", "plugins", "search", "resources", "environment")
+
+
+class _BrokenDomainError(Exception):
+    """A domain that breaks a rule; becomes a Problem."""
+
+    def __init__(self, where: Where | None, message: str) -> None:
+        super().__init__(message)
+        self.where, self.message = where, message
+
+
+def read(node: Node, path: Path, slot: Slot | None, problems: list[Problem]) -> Node:
+    """``node`` with the domains in it.
+
+    Args:
+        node: plain nodes: leaves, lists and mappings.
+        path: where it stands in the config.
+        slot: what the schema admits there, or None where it has no such place.
+        problems: gets the broken rules; the node returned is of no use then.
+    """
+    match node:
+        case Items():
+            children = [
+                read(child, (*path, i), slot.child(i) if slot else None, problems) for i, child in enumerate(node.nodes)
+            ]
+            return Items(tuple(children), node.where)
+        case Fields():
+            keyword = _keyword(node)
+            if keyword is None:
+                return _read_fields(node, path, slot, problems)
+            try:
+                _refuse_closed(path, node.where)
+                return _read_domain(keyword, node, path, slot, problems)
+            except _BrokenDomainError as broken:
+                problems.append(Problem(broken.where, dotted(path), broken.message))
+                return node
+        case _:
+            return node
+
+
+def _keyword(node: Fields) -> str | None:
+    for key, entry in node.entries.items():
+        # A task may well be called "choice": among other keys and holding a mapping it is no domain.
+        if key in KEYWORDS and (len(node.entries) == 1 or not isinstance(entry.node, Fields)):
+            return key
+    return None
+
+
+def _refuse_closed(path: Path, where: Where | None) -> None:
+    if not path:
+        raise _BrokenDomainError(where, "the whole config cannot be a domain; put domains at its leaves or sections")
+    if path[0] in _NEVER_SEARCHED or path == ("training", "seed"):
+        reason = "; replication changes the seed" if path[-1] == "seed" and path[0] == "training" else ""
+        raise _BrokenDomainError(where, f"a domain is not allowed here{reason}; write one value")
+
+
+def _read_fields(node: Fields, path: Path, slot: Slot | None, problems: list[Problem]) -> Fields:
+    if slot and slot.discriminator and slot.discriminator in node.entries:
+        tag = node.entries[slot.discriminator].node
+        if isinstance(tag, Fields):
+            message = (
+                f"a domain is not allowed here; choose among whole sections with "
+                f"{dotted(path)}: {{choice: [{{{slot.discriminator}: ...}}, ...]}}"
+            )
+            problems.append(Problem(tag.where, dotted((*path, slot.discriminator)), message))
+            return node
+        slot = slot.narrowed(tag.value if isinstance(tag, Leaf) else None)
+    entries = {
+        key: Entry(
+            read(entry.node, (*path, key), slot.child(key) if slot else None, problems), entry.where, entry.given
+        )
+        for key, entry in node.entries.items()
+    }
+    return Fields(entries, node.where)
+
+
+def _read_domain(keyword: str, node: Fields, path: Path, slot: Slot | None, problems: list[Problem]) -> Node:
+    if len(node.entries) > 1:
+        others = ", ".join(key for key in node.entries if key != keyword)
+        raise _BrokenDomainError(node.where, f"a domain has one key, but beside {keyword} there is {others}")
+    argument = node.entries[keyword].node
+    if keyword == "same_as":
+        if not isinstance(argument, Leaf) or not isinstance(argument.value, str) or not argument.value:
+            raise _BrokenDomainError(argument.where, "same_as takes a path, such as {same_as: optimizer.lr}")
+        return SameAs(tuple(int(part) if part.isdigit() else part for part in argument.value.split(".")), node.where)
+    if keyword == "choice":
+        return _read_choice(argument, node.where, path, slot, problems)
+    return _read_range(keyword, argument, node.where)
+
+
+def _read_range(keyword: str, argument: Node, where: Where | None) -> Open:
+    stepped, log, integers = keyword.startswith("q"), "log" in keyword, "int" in keyword
+    wanted = (
+        "[low, high, step]" if stepped else "[low, high] or [low, high, step]" if keyword == "int" else "[low, high]"
+    )
+    lengths = (3,) if stepped else (2, 3) if keyword == "int" else (2,)
+    if not isinstance(argument, Items) or len(argument.nodes) not in lengths:
+        found = f"{len(argument.nodes)} values" if isinstance(argument, Items) else _found(argument)
+        raise _BrokenDomainError(argument.where, f"{keyword} takes {wanted}, but got {found}")
+    numbers = [_number(child, keyword, int if integers else float) for child in argument.nodes]
+    low, high, *steps = numbers
+    values = f"[{', '.join(map(number_text, numbers))}]"
+    if not low < high:
+        raise _BrokenDomainError(argument.where, f"low < high must hold, but got {keyword}: {values}")
+    if log and low <= 0:
+        raise _BrokenDomainError(
+            argument.nodes[0].where, f"low > 0 must hold on a logarithmic scale, but got {keyword}: {values}"
+        )
+    if steps:
+        (step,) = steps
+        if step <= 0:
+            raise _BrokenDomainError(argument.nodes[2].where, f"step > 0 must hold, but got {keyword}: {values}")
+        if (end := grid_end(low, high, step)) != high:
+            remedy = f"end at {number_text(int(end) if integers else end)}" if end > low else "take a smaller step"
+            raise _BrokenDomainError(
+                argument.nodes[1].where, f"high must be low + a multiple of step, but got {keyword}: {values}; {remedy}"
+            )
+    domain: Float | Int
+    if integers:
+        domain = Int(int(low), int(high), int(steps[0]) if steps else 1, log)
+    else:
+        domain = Float(low, high, steps[0] if steps else None, log)
+    return Open(domain, where, argument.nodes[0].where, argument.nodes[1].where)
+
+
+def _number(node: Node, keyword: str, kind: Callable[[float], float]) -> float:
+    value = node.value if isinstance(node, Leaf) else None
+    legal = int if kind is int else int | float
+    if isinstance(value, bool) or not isinstance(value, legal) or not math.isfinite(value):
+        noun = "integers" if kind is int else "numbers"
+        raise _BrokenDomainError(node.where, f"{keyword} takes {noun}, but got {_found(node)}")
+    return kind(value)
+
+
+def _found(node: Node) -> str:
+    return shown(node.value) if isinstance(node, Leaf) else "a list" if isinstance(node, Items) else "a mapping"
+
+
+def _read_choice(argument: Node, where: Where | None, path: Path, slot: Slot | None, problems: list[Problem]) -> Choice:
+    if not isinstance(argument, Items) or not argument.nodes:
+        found = "none" if isinstance(argument, Items) else _found(argument)
+        raise _BrokenDomainError(argument.where, f"choice takes a list of options, but got {found}")
+    options: list[Option] = []
+    for number, child in enumerate(argument.nodes, start=1):
+        label, body = _split_label(child, slot)
+        node = read(body, path, slot, problems)
+        key = label if label is not None else _own_key(node)
+        if key is None and not isinstance(node, Leaf):
+            raise _BrokenDomainError(child.where, f"option {number} has no name to call it by; add label: NAME to it")
+        option = Option(key, node, child.where)
+        for other in options:
+            if other.label == option.label or other.key == option.key:
+                raise _BrokenDomainError(
+                    child.where,
+                    f"two options are called {option.label}; tell them apart with {{label: NAME, value: ...}}",
+                )
+        options.append(option)
+    return Choice(tuple(options), where)
+
+
+def _split_label(node: Node, slot: Slot | None) -> tuple[str | None, Node]:
+    """An option's explicit label, and the option without it."""
+    if not isinstance(node, Fields) or "label" not in node.entries:
+        return None, node
+    if slot is not None and slot.child("label") is not None and set(node.entries) != {"label", "value"}:
+        return None, node  # a field of that name, such as a column
+    leaf = node.entries["label"].node
+    if not isinstance(leaf, Leaf) or leaf.value in (None, ""):
+        raise _BrokenDomainError(leaf.where, "a label is a name, such as {label: small, value: ...}")
+    if set(node.entries) == {"label", "value"}:
+        return scalar_text(leaf.value), node.entries["value"].node
+    rest = {key: entry for key, entry in node.entries.items() if key != "label"}
+    return scalar_text(leaf.value), Fields(rest, node.where)
+
+
+def _own_key(node: Node) -> Scalar:
+    """What an option is called without a label; None where it has no name (or is null)."""
+    match node:
+        case Leaf():
+            return node.value
+        case Open():
+            return next(iter(node.domain.written()))
+        case Choice():
+            return "choice"
+        case SameAs():
+            return f"same_as {dotted(node.target)}"
+        case Items():
+            values = [child.value for child in node.nodes if isinstance(child, Leaf)]
+            return f"[{', '.join(map(scalar_text, values))}]" if len(values) == len(node.nodes) else None
+        case Fields():
+            names = [node.entries[key].node for key in ("name", "kind") if key in node.entries]
+            return next((name.value for name in names if isinstance(name, Leaf) and isinstance(name.value, str)), None)
+        case _:
+            assert_never(node)
+
+
+def written(node: Node) -> Any:
+    """Plain data that :func:`read` reads back as ``node``."""
+    match node:
+        case Leaf():
+            return node.value
+        case Items():
+            return [written(child) for child in node.nodes]
+        case Fields():
+            return {key: written(entry.node) for key, entry in node.entries.items()}
+        case Open():
+            return node.domain.written()
+        case SameAs():
+            return {"same_as": dotted(node.target)}
+        case Choice():
+            return {"choice": [_written_option(option) for option in node.options]}
+        case _:
+            assert_never(node)
+
+
+def _written_option(option: Option) -> Any:
+    value = written(option.node)
+    own = _own_key(option.node)
+    needs_label = not same_scalar(own, option.key) or (own is None and not isinstance(option.node, Leaf))
+    return {"label": option.key, "value": value} if needs_label else value
