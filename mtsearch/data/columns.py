@@ -10,7 +10,7 @@ from mtsearch.data.readers import Table
 from mtsearch.data.source import ColumnRole
 from mtsearch.errors import DataError
 
-__all__ = ["Columns", "choose_columns", "make_examples"]
+__all__ = ["Columns", "check_bad_ratio", "choose_columns", "make_examples"]
 
 # The names that files in circulation use, in the order in which they are preferred; compared without case.
 _TEXT = ("text", "sentence", "review", "content", "question", "comment", "tweet", "utterance", "phrase", "document")
@@ -138,7 +138,7 @@ def make_examples(
         else:
             examples.append(Example(id=name, texts=texts, label=label, line=line))
     refused.sort(key=lambda refusal: refusal.line)
-    _check_ratio(len(examples), refused, where, max_bad_ratio)
+    check_bad_ratio(len(examples), refused, where, max_bad_ratio)
     return examples, refused
 
 
@@ -155,10 +155,11 @@ def _text(value: object, role: str) -> str:
     return value
 
 
-def _check_ratio(num_examples: int, refused: Sequence[Refusal], where: str, max_bad_ratio: float) -> None:
+def check_bad_ratio(num_examples: int, refused: Sequence[Refusal], where: str, max_bad_ratio: float) -> None:
+    """Raises DataError where a file has no example, or too many of its rows are refused."""
     num_rows = num_examples + len(refused)
     if num_rows == 0:
-        raise DataError(f"{where}: the file must hold rows, but has only a header")
+        raise DataError(f"{where}: the file must hold rows, but has none")
     if num_examples and len(refused) <= max_bad_ratio * num_rows:
         return
     reasons = "; ".join(f"line {refusal.line}: {refusal.reason}" for refusal in refused[:3])

@@ -49,7 +49,11 @@ def _search(folder: Path, source: DataSource) -> dict[SplitName, str]:
     """The files whose names hold a word for one split and no other, for the splits that the user does not name."""
     endings = ENDINGS if source.format == "auto" else (*ENDINGS, ".txt")
     candidates: dict[SplitName, list[str]] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: the folder cannot be read ({error.strerror})") from None
+    for path in paths:
         meant = {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", path.stem.lower()) if word in _SPLIT_WORDS}
         if path.suffix.lower() in endings and len(meant) == 1:
             candidates.setdefault(meant.pop(), []).append(path.name)

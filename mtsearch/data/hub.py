@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Literal
 
 from mtsearch.data.files import Opened
@@ -51,6 +52,11 @@ class HubSet:
     splits: Mapping[SplitName, str]
     columns: Mapping[ColumnRole, str]
     labels: Literal["names", "numbers"] = "names"
+
+    @property
+    def shown(self) -> str:
+        """What messages and tables call it."""
+        return self.name if Path(self.name).is_dir() else f"hub:{self.name}"
 
 
 def reader_is_installed() -> bool:
@@ -99,8 +105,7 @@ def open_hub(hub: HubSet) -> tuple[dict[SplitName, Opened], list[str]]:
     """
     if not reader_is_installed():
         raise DataError(
-            f"hub:{hub.name}: reading it needs the package datasets, which is not installed; "
-            "pip install 'mtsearch[hub]'"
+            f"{hub.shown}: reading it needs the package datasets, which is not installed; pip install 'mtsearch[hub]'"
         )
     opened: dict[SplitName, Opened] = {}
     remarks: list[str] = []
@@ -108,10 +113,10 @@ def open_hub(hub: HubSet) -> tuple[dict[SplitName, Opened], list[str]]:
         table = _table(rows, hub.labels)
         label = hub.columns.get("label", "label")
         if split == "test" and split not in hub.splits and _is_unlabelled(table, label):
-            remarks.append(f"no test split: hub:{hub.name}:{hub_split} has no labels")
+            remarks.append(f"no test split: {hub.shown}:{hub_split} has no labels")
             continue
         digest = sha256(repr((table.columns, table.rows)).encode("utf-8", "replace")).hexdigest()
-        opened[split] = Opened(table, f"hub:{hub.name}:{hub_split}", digest, hub.columns, split in hub.splits)
+        opened[split] = Opened(table, f"{hub.shown}:{hub_split}", digest, hub.columns, split in hub.splits)
     return opened, remarks
 
 
@@ -134,7 +139,7 @@ def _load(hub: HubSet) -> dict[SplitName, tuple[str, Any]]:
     # The library raises its own, its dependencies' and builtin errors alike; each means that the set cannot be had.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise DataError(f"hub:{hub.name}: the data set cannot be loaded ({reason})") from error
+        raise DataError(f"{hub.shown}: the data set cannot be loaded ({reason})") from error
     return {split: (name, loaded[name]) for split, name in names.items()}
 
 

@@ -13,7 +13,7 @@ __all__ = ["count_duplicates", "count_shared"]
 def count_shared(splits: Mapping[SplitName, Split]) -> dict[SplitName, int]:
     """How many examples of each split but train have texts that stand in train too.
 
-    Texts are compared without case and runs of white space; both texts of a pair must match, in order.
+    Texts are compared without case and runs of white space; both texts of a pair must match, in either order.
     """
     train = {_key(example) for example in splits["train"].examples}
     return {
@@ -29,4 +29,4 @@ def count_duplicates(split: Split) -> int:
 
 
 def _key(example: Example) -> tuple[str, ...]:
-    return tuple([" ".join(text.casefold().split()) for text in example.texts])
+    return tuple(sorted([" ".join(text.casefold().split()) for text in example.texts]))

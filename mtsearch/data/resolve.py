@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtsearch.data.columns import Columns, choose_columns, make_examples
+from mtsearch.data.columns import Columns, check_bad_ratio, choose_columns, make_examples
 from mtsearch.data.examples import DataSet, Split, Wanted
 from mtsearch.data.files import Opened, open_file
 from mtsearch.data.finding import Found, find
@@ -15,6 +15,8 @@ from mtsearch.data.source import ColumnRole, DataSource, SplitName
 from mtsearch.errors import DataError
 
 __all__ = ["describe", "load_data"]
+
+_SPLITS: tuple[SplitName, ...] = ("train", "dev", "test")
 
 
 def load_data(source: DataSource, wanted: Wanted, data_root: Path | None) -> DataSet:
@@ -36,10 +38,14 @@ def load_data(source: DataSource, wanted: Wanted, data_root: Path | None) -> Dat
                 f"{found.where}: a data set needs a {split} split, but this one has "
                 f"{', '.join(opened) or 'none at all'}; name one with data.splits: {{{split}: NAME}}"
             )
+    for part in opened.values():
+        if not part.table.rows:  # a plainer message than one about columns, which may be missing too
+            check_bad_ratio(0, part.table.refused, part.file, source.max_bad_ratio)
     splits: dict[SplitName, Split] = {}
     train_columns = _columns(opened["train"], wanted, {})
-    for split, part in opened.items():
-        inherited: dict[ColumnRole, str] = {} if part is opened["train"] else _roles(train_columns)
+    for split in (name for name in _SPLITS if name in opened):
+        part = opened[split]
+        inherited: dict[ColumnRole, str] = {} if split == "train" else _roles(train_columns)
         if split == "test" and not part.was_named and inherited["label"] not in part.table.columns:
             remarks.append(f"no test split: {part.file} has no column {inherited['label']!r}")
             continue
