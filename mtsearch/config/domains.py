@@ -218,7 +218,7 @@ def number_text(value: float) -> str:
     digits = "".join(map(str, exact.as_tuple().digits))
     mantissa = f"{digits[0]}.{digits[1:]}".rstrip(".")
     scientific = f"{'-' if value < 0 else ''}{mantissa}e{exact.adjusted()}"
-    return scientific if "e" in plain or len(scientific) < len(plain) else plain
+    return scientific if "e" in plain or (abs(value) < 0.01 and len(scientific) < len(plain)) else plain
 
 
 def _steps(low: float, high: float, step: float) -> int:

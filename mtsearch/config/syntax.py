@@ -24,12 +24,12 @@ from mtsearch.config.messages import Problem, shown
 from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Option, Path, SameAs, Where, dotted
 from mtsearch.config.slots import Slot
 
-__all__ = ["KEYWORDS", "read", "written"]
+__all__ = ["KEYWORDS", "NEVER_SEARCHED", "read", "written"]
 
 _RANGES = ("uniform", "loguniform", "quniform", "qloguniform", "int", "logint")
 KEYWORDS = (*_RANGES, "choice", "same_as")
 
-_NEVER_SEARCHED = ("name", "plugins", "search", "resources", "environment")
+NEVER_SEARCHED = ("name", "plugins", "search", "resources", "environment")
 
 
 class _BrokenDomainError(Exception):
@@ -80,7 +80,7 @@ def _keyword(node: Fields) -> str | None:
 def _refuse_closed(path: Path, where: Where | None) -> None:
     if not path:
         raise _BrokenDomainError(where, "the whole config cannot be a domain; put domains at its leaves or sections")
-    if path[0] in _NEVER_SEARCHED or path == ("training", "seed"):
+    if path[0] in NEVER_SEARCHED or path == ("training", "seed"):
         reason = "; replication changes the seed" if path[-1] == "seed" and path[0] == "training" else ""
         raise _BrokenDomainError(where, f"a domain is not allowed here{reason}; write one value")
 

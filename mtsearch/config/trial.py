@@ -197,7 +197,9 @@ class SearchConfig(Frozen):
     """The tasks in ``mean_score``; null takes all. Must be given when the set of tasks is itself searched."""
     trials: int = Field(default=32, gt=0)
     """How many trials."""
-    time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
+    time: Annotated[float | None, BeforeValidator(_seconds, json_schema_input_type=float | str | None)] = Field(
+        default=None, gt=0
+    )
     """No new trial after this long, and running ones are stopped; seconds, or like ``2h``."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """No new trial once the trials have used this many GPU hours."""
@@ -209,18 +211,12 @@ class SearchConfig(Frozen):
     """Points to try first: maps from a dimension's path to its value (or option label)."""
     seed: int = Field(default=13, ge=0, lt=2**31)
     """Of the search algorithm; not of the training."""
-    concurrency: Literal["auto"] | int = "auto"
+    concurrency: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
     """Trials at a time; ``auto`` takes as many as the resources bear."""
     keep: Keep = Keep()
     """What stays on disk."""
     retrain_best: bool = False
     """Train the winner once more on train and dev together, for as many epochs as its best score took."""
-
-    @model_validator(mode="after")
-    def _concurrency_is_positive(self) -> SearchConfig:
-        if self.concurrency != "auto" and self.concurrency < 1:
-            raise ValueError(f"search.concurrency must be auto or at least 1, but got {self.concurrency}")
-        return self
 
 
 class Resources(Frozen):

@@ -43,5 +43,5 @@ def _from_name(value: Any) -> Any:
     return {"source": value} if isinstance(value, str) else value
 
 
-DataField = Annotated[DataSource, BeforeValidator(_from_name)]
+DataField = Annotated[DataSource, BeforeValidator(_from_name, json_schema_input_type=str | DataSource)]
 """A ``data`` field: a bare name stands for ``{source: NAME}``."""
