@@ -1,0 +1,107 @@
+"""What Ray Tune calls, passed on to the driver: a search algorithm, a callback and a stopper.
+
+The order in which Ray calls on a result (2.60, TuneController._process_trial_result and stop_trial): the stopper,
+the trial scheduler unless the trial says it is done, ``Recorder.on_trial_result``; then, if the trial is done or the
+trial scheduler stops it, ``Recorder.on_trial_complete``. When the stopper ends the search, trials are stopped
+without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Experiment, Trial
+from ray.tune.search import SearchAlgorithm
+from ray.tune.stopper import Stopper
+
+from mtsearch.search.driver import Driver
+from mtsearch.search.trial import TOLD
+
+__all__ = ["Algorithm", "Recorder", "StopWhenTold"]
+
+
+class Algorithm(SearchAlgorithm):  # type: ignore[misc]
+    """Gives Ray the driver's trials, under our own ids.
+
+    A ``SearchAlgorithm`` and not a ``Searcher``, which would get new ids from Ray after a resume. Ray limits its
+    concurrency no more than its number of trials: the driver does both.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def add_configurations(self, experiments: list[Experiment]) -> None:
+        """Take what all trials share."""
+        self._spec = experiments[0].spec
+
+    def next_trial(self) -> Trial | None:
+        """The next trial as Ray has it."""
+        found = self._driver.next_trial()
+        if found is None:
+            return None
+        trial_id, assignment = found
+        return Trial(
+            self._spec["run"],
+            config=assignment.to_ray(),
+            trial_id=trial_id,
+            storage=self._spec["storage"],
+            checkpoint_config=self._spec["checkpoint_config"],
+            max_failures=self._spec["max_failures"],
+            trial_name_creator=_own_id,
+            trial_dirname_creator=_own_id,
+        )
+
+    def is_finished(self) -> bool:
+        """Whether no trial will follow."""
+        return self._driver.is_exhausted
+
+    def set_finished(self) -> None:
+        """Ray has been told to stop everything."""
+        self._driver.stop("the search was stopped")
+
+
+def _own_id(trial: Trial) -> str:
+    return str(trial.trial_id)
+
+
+class Recorder(Callback):  # type: ignore[misc]
+    """Tells the driver what becomes of trials."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A worker has said something."""
+        self._driver.result(trial.trial_id, result)
+        # Ray keeps a trial's last result for ever, and the driver's memory would grow with it.
+        for key in (TOLD, "config"):
+            result.pop(key, None)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has stopped in good order."""
+        self._driver.ended(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial's worker has died more often than is put up with."""
+        error = trial.get_pickled_error()
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason was given"]
+        cause = lines[-1] if "Traceback" in str(error) or "ray::" in lines[0] else lines[0]
+        self._driver.died(trial.trial_id, f"its worker died {trial.num_failures} times, the last time: {cause}")
+
+
+class StopWhenTold(Stopper):  # type: ignore[misc]
+    """Ends the search when the driver wants it: on Ctrl-C, on SIGTERM, when the time is up."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is stopped for its result."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether everything is to stop."""
+        return self._driver.must_stop

@@ -1,0 +1,131 @@
+"""Ray: started or joined quietly, and how many trials find room in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import ray
+
+from mtsearch.config.trial import Resources
+from mtsearch.errors import ResourceError
+from mtsearch.search.driver import Footprint
+
+__all__ = ["connected", "environment", "find_footprint", "nodes"]
+
+# Read by Ray and Tune in the driver, and by workers where they inherit or are given them.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the future default; without it Ray tips so at every start
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+_OBJECT_STORE_BYTES = 200_000_000  # what passes through it are configs and reports
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
+
+    Token authentication stays as Ray has it: a cluster of our own gets the user's token (Ray makes one where there is
+    none), and a cluster that is joined is shown the user's token where there is one.
+
+    Args:
+        address: of a cluster, as ``auto`` or ``HOST:PORT``; None starts one here, unless ``RAY_ADDRESS`` is set.
+
+    Raises:
+        ResourceError: there is no cluster at the address, or it does not take us in.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    settings: dict[str, Any] = {"address": address} if address else {"address": "local", "dashboard_host": "127.0.0.1"}
+    if not address:
+        settings["object_store_memory"] = _OBJECT_STORE_BYTES
+    quiet = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    with environment({**quiet, **(_token_mode() if address else {})}):
+        try:
+            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": quiet})
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            reason = " ".join(str(error).split())[:300]
+            what = f"the Ray cluster at {address} must take us in" if address else "Ray must start here"
+            raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _token_mode() -> dict[str, str]:
+    """Ray looks for a token by itself only where no address is given."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return {}
+    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    return {"RAY_AUTH_MODE": "token"} if named or (Path.home() / ".ray" / "auth_token").is_file() else {}
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that are set for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def nodes() -> list[dict[str, float]]:
+    """The resources of each machine of the cluster."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def find_footprint(
+    asked: Resources | Literal["auto"], machines: list[dict[str, float]], most: int, concurrency: int | Literal["auto"]
+) -> Footprint:
+    """What each trial holds, and how many run at a time.
+
+    ``auto`` gives a trial one GPU and its share of that machine's cores where the cluster has GPUs, else one core.
+
+    Args:
+        asked: what the space says.
+        machines: the resources of each, as Ray names them.
+        most: trials that there will ever be at a time.
+        concurrency: what the space says.
+
+    Raises:
+        ResourceError: no machine has room for one trial.
+    """
+    if asked == "auto":
+        with_gpus = [machine for machine in machines if machine.get("GPU", 0) >= 1]
+        cores_per_gpu = [int(machine.get("CPU", 1) // machine["GPU"]) for machine in with_gpus]
+        cpus, gpus = (max(1, min(cores_per_gpu)), 1.0) if with_gpus else (1, 0.0)
+    else:
+        cpus, gpus = asked.cpus, asked.gpus
+    room = sum(_room(machine, cpus, gpus) for machine in machines)
+    if room == 0:
+        has = ", ".join(f"{m.get('CPU', 0):g} cores and {m.get('GPU', 0):g} GPUs" for m in machines) or "no machine"
+        raise ResourceError(
+            f"resources: a trial asks for {cpus} cores and {gpus:g} GPUs on one machine, but there is {has}; "
+            "ask for less with --set resources.cpus=N, or add machines"
+        )
+    wanted = room if concurrency == "auto" else min(room, concurrency)
+    return Footprint(cpus, gpus, max(1, min(wanted, most)))
+
+
+def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
+    room = int(machine.get("CPU", 0) // cpus)
+    if gpus == 0:
+        return room
+    available = machine.get("GPU", 0)
+    # Ray does not split one trial's fraction over two GPUs.
+    on_gpus = int(available) * int(1 / gpus + 1e-9) if gpus < 1 else int(available // gpus)
+    return min(room, on_gpus)

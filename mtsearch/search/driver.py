@@ -1,0 +1,285 @@
+"""The driver's decisions, without Ray: which trial is next, what is written of each, and when the search is over.
+
+Whatever happens is first written as an event, then taken into the state, then told to Optuna, the tables and the
+observer.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtsearch.config.space import SearchSpace
+from mtsearch.errors import ConfigError, DataError, MtsearchError, RunError
+from mtsearch.search.events import Event, EventLog, Infeasible, Reported, Started, Stopped, StopStatus, Suggested
+from mtsearch.search.observer import Observer
+from mtsearch.search.proposals import Proposals, trial_name
+from mtsearch.search.results import Tables, retain, write_trial_config
+from mtsearch.search.state import RunState, TrialState
+from mtsearch.search.trial import TOLD, Assignment
+
+__all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "out_of_time"]
+
+_MOST_INFEASIBLE_IN_A_ROW = 100
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a trial holds, and how many find room.
+
+    Attributes:
+        cpus: cores, and threads.
+        gpus: a fraction shares one.
+        concurrency: trials at a time.
+    """
+
+    cpus: int
+    gpus: float
+    concurrency: int
+
+
+def out_of_time(state: RunState, space: SearchSpace, now: float | None = None) -> str | None:
+    """Why running trials are to be stopped, in words; None as long as there is time.
+
+    Args:
+        state: what is known of the search.
+        space: with its budgets.
+        now: seconds since 1970; None for the time of the last event.
+    """
+    seconds = (state.seconds if now is None else state.seconds_at(now)) - state.seconds_granted_from
+    budget = space.search.time
+    return f"the time budget of {budget:g} s is spent" if budget is not None and seconds >= budget else None
+
+
+def enough_trials(state: RunState, space: SearchSpace) -> str | None:
+    """Why no further trial is to be suggested, in words; None if one is. Running ones go on."""
+    gpu_hours = (state.gpu_seconds - state.gpu_seconds_granted_from) / 3600
+    budget = space.search.gpu_hours
+    if budget is not None and gpu_hours >= budget:
+        return f"the budget of {budget:g} GPU hours is spent"
+    return f"all {state.target} trials are done" if len(state.feasible) >= state.target else None
+
+
+def finished_because(state: RunState, space: SearchSpace) -> str | None:
+    """Why nothing is left to run, in words; None if something is."""
+    return out_of_time(state, space) or (None if state.open else enough_trials(state, space))
+
+
+class Driver:
+    """Hands out trials and takes in what becomes of them.
+
+    Args:
+        space: to search.
+        folder: the run folder, absolute.
+        state: what is known of the search, its ``run_started`` taken in.
+        log: the run's events.
+        proposals: the study.
+        tables: of the run folder.
+        observer: told of every event.
+        footprint: what a trial holds.
+        data_root: of the trials.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        folder: Path,
+        state: RunState,
+        log: EventLog,
+        proposals: Proposals,
+        tables: Tables,
+        observer: Observer | None,
+        footprint: Footprint,
+        data_root: Path | None,
+    ) -> None:
+        self._space = space
+        self._folder = folder
+        self._log = log
+        self._proposals = proposals
+        self._tables = tables
+        self._observer = observer
+        self._footprint = footprint
+        self._data_root = data_root
+        self._waiting = deque(trial.trial_id for trial in state.open)
+        self._outcomes: dict[str, tuple[str, str]] = {}
+        self._gone: set[str] = set()
+        self._data_hashes: dict[tuple[str, str], str] = {}
+        self.state = state
+        self.stop_reason: str | None = None
+        self.fault: MtsearchError | None = None
+        for trial in state.trials.values():
+            self._check_data(trial, trial.data)
+        retain(folder, state, space.search.keep, self._gone)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no trial will be handed out any more."""
+        if self.must_stop or self.fault is not None:
+            return True
+        return not self._waiting and enough_trials(self.state, self._space) is not None
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether the running trials are to be stopped where they are."""
+        if self.stop_reason is None and (reason := out_of_time(self.state, self._space, time.time())):
+            self.stop(reason)
+        return self.stop_reason is not None
+
+    def stop(self, reason: str) -> None:
+        """Have the running trials stopped; they are interrupted then, and can be taken up again."""
+        self.stop_reason = self.stop_reason or reason
+
+    def next_trial(self) -> tuple[str, Assignment] | None:
+        """A trial to run and its id; None if there is no room, or none to run."""
+        if self.is_exhausted or len(self._outcomes) >= self._footprint.concurrency:
+            return None
+        trial_id = self._waiting.popleft() if self._waiting else self._suggest()
+        if trial_id is None:
+            return None
+        self._outcomes[trial_id] = ("running", "")
+        trial = self.state.trials[trial_id]
+        write_trial_config(self._folder, trial_id, trial.config)
+        return trial_id, self.assignment(trial)
+
+    def _suggest(self) -> str | None:
+        problem = ""
+        for _ in range(_MOST_INFEASIBLE_IN_A_ROW):
+            number = len(self.state.trials)
+            start = self._next_start()
+            point = None if start is None else self._space.start_params()[start]
+            proposal = self._proposals.propose(number, point)
+            trial_id = trial_name(number)
+            now = time.time()
+            if proposal.config is not None:
+                config = proposal.config.model_dump(mode="json")
+                self.record(
+                    Suggested(
+                        time=now,
+                        trial_id=trial_id,
+                        number=number,
+                        params=proposal.params,
+                        config=config,
+                        config_hash=proposal.config.config_hash(),
+                        gpus=self._footprint.gpus,
+                        start=start,
+                    )
+                )
+                return trial_id
+            problem = proposal.problem
+            self.record(
+                Infeasible(
+                    time=now, trial_id=trial_id, number=number, params=proposal.params, reason=problem, start=start
+                )
+            )
+            self._proposals.tell(self.state.trials[trial_id])
+        self.fault = ConfigError(
+            f"{self._space.name}: {_MOST_INFEASIBLE_IN_A_ROW} suggestions in a row break a rule, "
+            f"the last one: {problem}; narrow the space so that fewer do"
+        )
+        return None
+
+    def _next_start(self) -> int | None:
+        used = {trial.start for trial in self.state.trials.values()}
+        return next((index for index in range(len(self._space.search.start)) if index not in used), None)
+
+    def assignment(self, trial: TrialState) -> Assignment:
+        """What a worker needs to know to run a trial."""
+        return Assignment(
+            run_folder=str(self._folder),
+            place=f"trials/{trial.trial_id}",
+            config=trial.config,
+            data_root=str(self._data_root) if self._data_root else None,
+            cpus=self._footprint.cpus,
+            gpus=self._footprint.gpus,
+            metric=self._space.search.metric,
+            scored_tasks=self._space.search.scored_tasks,
+        )
+
+    def result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """A worker has said something of a trial; see :mod:`mtsearch.search.trial`."""
+        now = time.time()
+        if result["outcome"] == "started":
+            self.record(Started(time=now, trial_id=trial_id, attempt=result["attempt"], node=result["node"]))
+            return
+        self._outcomes[trial_id] = (result["outcome"], result["reason"])
+        if TOLD not in result:
+            return
+        told = json.loads(result[TOLD])
+        trial = self.state.trials[trial_id]
+        if told["data"] is not None:
+            self._check_data(trial, told["data"])
+        if told["report"]["evaluation"] <= trial.evaluation:
+            return  # told once more after an interruption
+        self.record(
+            Reported(
+                time=now,
+                trial_id=trial_id,
+                report=told["report"],
+                checkpoint=told["checkpoint"],
+                precision=told["precision"],
+                data=told["data"],
+            )
+        )
+        self._proposals.report(trial)
+
+    def _check_data(self, trial: TrialState, data: Mapping[str, Mapping[str, str]]) -> None:
+        for task, found in data.items():
+            asked = json.dumps(trial.config["tasks"][task]["data"], sort_keys=True)
+            before = self._data_hashes.setdefault((task, asked), found["hash"])
+            if found["hash"] != before:
+                self.fault = DataError(
+                    f"{found['where']}: tasks.{task}: all trials of a search must see the same data "
+                    f"({before}), but it is now {found['hash']}; restore the files, or start another search with --name"
+                )
+                self.stop(str(self.fault))
+
+    def ended(self, trial_id: str) -> None:
+        """A trial has stopped: by itself, or because the trial scheduler wants no more of it."""
+        outcome, reason = self._outcomes.pop(trial_id)
+        if outcome == "running":
+            evaluation = self.state.trials[trial_id].evaluation
+            self._stop_trial(trial_id, "pruned", f"the trial scheduler stopped it after evaluation {evaluation}")
+        else:
+            statuses: dict[str, StopStatus] = {"finished": "completed", "diverged": "diverged", "failed": "failed"}
+            self._stop_trial(trial_id, statuses[outcome], reason)
+
+    def died(self, trial_id: str, reason: str) -> None:
+        """A trial's worker has gone too often, for a reason that is not the trial's."""
+        self._outcomes.pop(trial_id, None)
+        self._stop_trial(trial_id, "failed", reason)
+
+    def interrupt(self) -> None:
+        """The running trials have been stopped where they were."""
+        for trial_id in list(self._outcomes):
+            del self._outcomes[trial_id]
+            self._stop_trial(trial_id, "interrupted", self.stop_reason or "the search ended")
+
+    def _stop_trial(self, trial_id: str, status: StopStatus, reason: str) -> None:
+        self.record(Stopped(time=time.time(), trial_id=trial_id, status=status, reason=reason))
+        self._proposals.tell(self.state.trials[trial_id])
+        retain(self._folder, self.state, self._space.search.keep, self._gone)
+
+    def record(self, event: Event) -> None:
+        """Write an event; take it in; let the observer and the tables know.
+
+        Raises:
+            RunError: the run folder cannot be written.
+        """
+        try:
+            self._log.append(event)
+            self.state.apply(event)
+            self._tables.add(event)
+            if self._observer is not None:
+                self._observer.on_event(event, self.state)
+            self._tables.refresh(self.state)
+        except OSError as error:
+            self.fault = RunError(f"{self._folder}: the run folder must be writable, but got: {error}")
+            raise self.fault from error
+        except MtsearchError as error:
+            self.fault = error  # Ray makes text of what is raised in its loop
+            raise

@@ -1,0 +1,320 @@
+"""The truth about a run: ``events.jsonl``, append-only, one line per event, written by the driver alone.
+
+Everything else in a run folder that is not a trial's own can be rebuilt from it: the state of the search, the
+tables, Optuna's journal.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from mtsearch.errors import RunError
+
+__all__ = [
+    "EVENTS",
+    "Event",
+    "EventLog",
+    "Infeasible",
+    "Reported",
+    "Retrained",
+    "RunEnded",
+    "RunStarted",
+    "Started",
+    "StopStatus",
+    "Stopped",
+    "Suggested",
+    "read_events",
+]
+
+EVENTS = "events.jsonl"
+
+StopStatus = Literal["completed", "pruned", "diverged", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A driver has taken up the run.
+
+    Attributes:
+        time: seconds since 1970, UTC, as in every event.
+        identity: of the space; what else a run is given (budgets, resources) may change between drivers.
+        trials: how many trials the search is to have in all.
+        extra: how many of them go beyond what the space asks for.
+        extended: whether it is this driver that was told to go beyond.
+        rungs: evaluations at which the trial scheduler decides; None without one.
+        host: the driver's machine.
+        pid: its process there.
+        versions: of mtsearch and of what it stands on.
+    """
+
+    time: float
+    identity: Mapping[str, Any]
+    trials: int
+    extra: int
+    extended: bool
+    rungs: tuple[int, ...] | None
+    host: str
+    pid: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggested:
+    """A trial to run.
+
+    Attributes:
+        trial_id: ``t0000``, ``t0001``, ..
+        number: order of suggestion from 0, infeasible ones counted; Optuna's number too.
+        params: what the search algorithm holds: its own values, by the dimensions' names.
+        config: the whole config, as JSON values.
+        config_hash: the same for equal configs.
+        gpus: that it holds while it runs.
+        start: which of ``search.start`` it is, from 0; None if the algorithm chose it.
+    """
+
+    time: float
+    trial_id: str
+    number: int
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+    config_hash: str
+    gpus: float
+    start: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Infeasible:
+    """A suggestion that breaks a rule across fields; it is never run. Attributes as in :class:`Suggested`."""
+
+    time: float
+    trial_id: str
+    number: int
+    params: Mapping[str, Any]
+    reason: str
+    start: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A worker has begun a trial, or gone on with it.
+
+    Attributes:
+        attempt: 1 for the first; the worker writes under ``attempt-K`` alone.
+        node: the worker's machine.
+    """
+
+    time: float
+    trial_id: str
+    attempt: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """An evaluation of a trial.
+
+    Attributes:
+        report: :class:`mtsearch.training.report.Report` as JSON values.
+        checkpoint: that evaluation's checkpoint, relative to the run folder; None if there is none.
+        precision: the number format in use.
+        data: for each task where its data was found and its hash; only with an attempt's first report.
+    """
+
+    time: float
+    trial_id: str
+    report: Mapping[str, Any]
+    checkpoint: str | None
+    precision: str
+    data: Mapping[str, Mapping[str, str]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A trial has ended; an interrupted one is taken up again by the next driver.
+
+    Attributes:
+        reason: why, in words.
+    """
+
+    time: float
+    trial_id: str
+    status: StopStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrained:
+    """The winner has been trained once more, on train and dev.
+
+    Attributes:
+        trial_id: the winner.
+        checkpoint: of the new model, relative to the run folder.
+    """
+
+    time: float
+    trial_id: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """A driver has left the run in good order.
+
+    Attributes:
+        reason: why, in words.
+    """
+
+    time: float
+    reason: str
+
+
+Event = RunStarted | Suggested | Infeasible | Started | Reported | Stopped | Retrained | RunEnded
+
+_KINDS: dict[str, type[Event]] = {
+    "run_started": RunStarted,
+    "suggested": Suggested,
+    "infeasible": Infeasible,
+    "started": Started,
+    "reported": Reported,
+    "stopped": Stopped,
+    "retrained": Retrained,
+    "run_ended": RunEnded,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def _to_line(event: Event) -> bytes:
+    values = {"event": _NAMES[type(event)], **{f.name: _plain(getattr(event, f.name)) for f in fields(event)}}
+    return json.dumps(values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as strict JSON has it: a number that is not finite is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _from_line(line: bytes) -> Event:
+    values = json.loads(line)
+    kind = _KINDS[values.pop("event")]
+    if kind is RunStarted and values["rungs"] is not None:
+        values["rungs"] = tuple(values["rungs"])
+    return kind(**values)
+
+
+def read_events(folder: Path) -> Iterator[Event]:
+    """The events of a run folder, oldest first; a torn last line is left out.
+
+    Raises:
+        RunError: a line before the last is not an event that this version knows.
+    """
+    path = folder / EVENTS
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                event = _from_line(line)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if file.read(1) == b"":
+                    return
+                raise RunError(
+                    f"{path}:{number}: every line must be an event of mtsearch, but reading this one gave "
+                    f"{type(error).__name__}: {error}; it was damaged, or a newer mtsearch wrote it"
+                ) from error
+            if line.endswith(b"\n"):
+                yield event
+
+
+class EventLog:
+    """A run folder's events, opened to write: no other process can meanwhile, and a crash frees it.
+
+    Args:
+        folder: the run folder; made if it is not there.
+
+    Raises:
+        RunError: another driver holds it, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RunError(f"{folder}: the run folder must be writable, but got: {error.strerror}") from error
+        try:
+            self._lock(folder)
+            self._cut_torn_line()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _lock(self, folder: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                return  # this file system has no locks; refusing to run there would help nobody
+            started = [event for event in read_events(folder) if isinstance(event, RunStarted)]
+            holder = f" (process {started[-1].pid} on {started[-1].host})" if started else ""
+            raise RunError(
+                f"{folder}: one driver at a time may run this, but another{holder} does; "
+                "wait for it, stop it, or choose another --name"
+            ) from error
+
+    def _cut_torn_line(self) -> None:
+        """Cut what a crash left of a line that was being written: an append after it would make both unreadable."""
+        with self._path.open("rb") as file:
+            end = 0
+            last = b""
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                end += len(line)
+                last = line
+        if last:
+            try:
+                _from_line(last)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                end -= len(last)
+        os.ftruncate(self._file, end)
+
+    def append(self, event: Event) -> None:
+        """Write an event; when this returns, it survives the end of this process.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        line = _to_line(event)
+        end = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            if written != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise RunError(
+                f"{self._path}: events must be written, but got: {error.strerror}; make room and run again, "
+                "nothing before is lost"
+            ) from error
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)

@@ -1,0 +1,240 @@
+"""Optuna's study of a search: proposes trials, and is told truthfully how each of them ended."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from mtsearch.config.domains import Categorical, Domain, Float, Int
+from mtsearch.config.space import Dimension, Infeasible, SearchSpace
+from mtsearch.config.trial import Algorithm, Random, Tpe, TrialConfig
+from mtsearch.search.journal import JournalFile
+from mtsearch.search.state import RunState, TrialState
+from mtsearch_analysis.tables import Status
+
+__all__ = ["JOURNAL", "Proposal", "Proposals", "build_sampler", "trial_name"]
+
+JOURNAL = "study.journal"
+
+_OPTUNA_STATES: dict[Status, OptunaState] = {
+    "running": OptunaState.RUNNING,
+    "interrupted": OptunaState.RUNNING,
+    "completed": OptunaState.COMPLETE,
+    "pruned": OptunaState.PRUNED,
+    "diverged": OptunaState.FAIL,
+    "failed": OptunaState.FAIL,
+    "infeasible": OptunaState.FAIL,
+}
+
+
+def trial_name(number: int) -> str:
+    """The id of a trial: ``t0003``."""
+    return f"t{number:04d}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What Optuna proposes to run next.
+
+    Attributes:
+        number: Optuna's, and ours.
+        params: the dimensions that it has, by their names inside Optuna, with Optuna's values.
+        config: what they come to; None if they break a rule.
+        problem: the rule that they break; empty if none.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    config: TrialConfig | None
+    problem: str = ""
+
+
+class Proposals:
+    """The study, rebuilt from what is known of a search, and kept in step with it.
+
+    Each proposal is drawn from a generator seeded by the search's seed and the proposal's number, and depends
+    on nothing else but the trials before it: a search that is taken up again proposes what it would have.
+
+    Args:
+        space: to search.
+        state: the trials so far.
+        journal: the file that optuna-dashboard can open; written anew.
+    """
+
+    def __init__(self, space: SearchSpace, state: RunState, journal: Path) -> None:
+        self._space = space
+        self._domains = {dimension.name: dimension.domain for dimension in space.dimensions()}
+        self._distributions = {name: _distribution(domain) for name, domain in self._domains.items()}
+        # Readers of the old journal see a whole one at any time.
+        temporary = journal.with_name(f".{journal.name}.tmp")
+        self._journal = JournalFile(temporary)
+        self._storage = JournalStorage(self._journal)
+        self._study = _create_study(self._storage, space.name)
+        for trial in state.trials.values():
+            self._study.add_trial(self._frozen(trial))
+        os.replace(temporary, journal)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+    def propose(self, number: int, start: Mapping[str, Any] | None = None) -> Proposal:
+        """The next trial.
+
+        Args:
+            number: how many were proposed before it.
+            start: values to take, by the dimensions' names; the algorithm chooses the rest.
+        """
+        self._study.sampler = build_sampler(self._space.search.algorithm, self._space.search.seed, number)
+        if start is not None:
+            fixed = {name: _to_optuna(self._domains[name], value) for name, value in start.items()}
+            self._study.enqueue_trial(fixed)
+        trial = self._study.ask()
+        assert trial.number == number, f"Optuna's trial {trial.number} is our {number}"
+        draw = self._space.draw(lambda dimension: _suggest(trial, dimension))
+        # The sampler leaves the values of branches that the trial did not take, too, and as long as the trial
+        # runs would hold it for an observation there.
+        for key in self._storage.get_trial_system_attrs(trial._trial_id):
+            if key.startswith("tpe:"):
+                self._storage.set_trial_system_attr(trial._trial_id, key, "")
+        params = dict(trial.params)
+        try:
+            return Proposal(number, params, self._space.config(draw))
+        except Infeasible as error:
+            return Proposal(number, params, None, str(error))
+
+    def report(self, trial: TrialState) -> None:
+        """Tell the best score so far at a trial's last evaluation."""
+        best = trial.best_so_far().get(trial.evaluation)
+        if best is not None:
+            self._storage.set_trial_intermediate_value(self._optuna_id(trial), trial.evaluation, best)
+
+    def tell(self, trial: TrialState) -> None:
+        """Tell how a trial ended; of an interrupted one nothing is told, since it goes on.
+
+        COMPLETE with its best score if it trained to its end, PRUNED if the trial scheduler stopped it, else FAIL.
+        """
+        state = _optuna_state(trial)
+        if state == OptunaState.RUNNING:
+            return
+        for key, value in _attributes(trial).items():
+            self._storage.set_trial_user_attr(self._optuna_id(trial), key, value)
+        self._study.tell(trial.number, trial.best_score if state == OptunaState.COMPLETE else None, state)
+
+    def _optuna_id(self, trial: TrialState) -> int:
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+
+    def _frozen(self, trial: TrialState) -> FrozenTrial:
+        state = _optuna_state(trial)
+        best = trial.best_so_far()
+        value = None
+        if state == OptunaState.COMPLETE:
+            value = trial.best_score
+        elif state == OptunaState.PRUNED and best:
+            value = best[max(best)]
+        frozen = create_trial(
+            state=state,
+            value=value,
+            params=dict(trial.params),
+            distributions={name: self._distributions[name] for name in trial.params},
+            user_attrs=_attributes(trial) if state.is_finished() else {},
+            intermediate_values=best,
+        )
+        if trial.started_at is not None:
+            frozen.datetime_start = datetime.fromtimestamp(trial.started_at)
+        if trial.ended_at is not None and state.is_finished():
+            frozen.datetime_complete = datetime.fromtimestamp(trial.ended_at)
+        return frozen
+
+
+def _optuna_state(trial: TrialState) -> OptunaState:
+    state = _OPTUNA_STATES[trial.status]
+    # A trial whose only report was lost on the way has no score that could be told.
+    return OptunaState.FAIL if state == OptunaState.COMPLETE and trial.best_score is None else state
+
+
+def _attributes(trial: TrialState) -> dict[str, Any]:
+    return {"trial_id": trial.trial_id, "status": trial.status, "reason": trial.reason}
+
+
+def _create_study(storage: JournalStorage, name: str) -> optuna.Study:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(study_name=name, storage=storage, direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def build_sampler(algorithm: Algorithm, seed: int, number: int) -> BaseSampler:
+    """Optuna's sampler for one proposal.
+
+    Args:
+        algorithm: which.
+        seed: of the search.
+        number: of the proposal.
+    """
+    own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+    match algorithm:
+        case Random():
+            return RandomSampler(seed=own_seed)
+        case Tpe():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)  # group=True is what conditional spaces need
+                return TPESampler(
+                    n_startup_trials=algorithm.startup_trials,
+                    multivariate=True,
+                    group=True,
+                    constant_liar=True,
+                    seed=own_seed,
+                )
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    match domain:
+        case Float():
+            return FloatDistribution(domain.low, domain.high, log=domain.log, step=None if domain.log else domain.step)
+        case Int():
+            return IntDistribution(domain.low, domain.high, log=domain.log, step=1 if domain.log else domain.step)
+        case Categorical():
+            return CategoricalDistribution(_choices(domain))
+
+
+def _choices(domain: Categorical) -> tuple[Any, ...]:
+    # Optuna finds an option by equality, to which true is 1.
+    options = domain.options
+    return options if len(set(options)) == len(options) else tuple(map(repr, options))
+
+
+def _to_optuna(domain: Domain, value: Any) -> Any:
+    if not isinstance(domain, Categorical):
+        return value
+    option = domain.settle(value)
+    return option if option in _choices(domain) else repr(option)
+
+
+def _suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
+    match _distribution(dimension.domain):
+        case FloatDistribution() as d:
+            return trial.suggest_float(dimension.name, d.low, d.high, log=d.log, step=d.step)
+        case IntDistribution() as d:
+            return trial.suggest_int(dimension.name, d.low, d.high, log=d.log, step=d.step)
+        case CategoricalDistribution() as d:
+            chosen = trial.suggest_categorical(dimension.name, d.choices)
+            assert isinstance(dimension.domain, Categorical)
+            return dimension.domain.options[d.choices.index(chosen)]

@@ -1,0 +1,206 @@
+"""The run folder: its files, the tables derived from the events, and which weights stay on disk.
+
+::
+
+    space.yaml        the search space as it was given           resolved.yaml  with every default filled in
+    environment.json  versions, hardware, seeds, data found      events.jsonl   the truth
+    trials.parquet    one row per trial                          metrics.parquet  one row per number measured
+    study.journal     Optuna's                                   trials/ID/     config.yaml, attempt-K/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from mtsearch.config.trial import Keep
+from mtsearch.search.events import Event, Reported
+from mtsearch.search.state import RunState, TrialState
+from mtsearch_analysis.tables import METRICS, TRIALS, Objective, Table
+
+__all__ = ["Tables", "kept", "retain", "trial_folder", "trial_row", "write_json", "write_text", "write_trial_config"]
+
+_SHARE_OF_TIME = 0.03
+_SECONDS_BETWEEN = 2.0
+
+
+def trial_folder(folder: Path, trial_id: str) -> Path:
+    """Where a trial's files are."""
+    return folder / "trials" / trial_id
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file as a whole: whoever reads it sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Replace a JSON file as a whole."""
+    write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def write_trial_config(folder: Path, trial_id: str, config: Mapping[str, Any]) -> None:
+    """Write a trial's ``config.yaml``, which ``mtsearch train`` takes."""
+    place = trial_folder(folder, trial_id)
+    place.mkdir(parents=True, exist_ok=True)
+    write_text(place / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+
+class Tables:
+    """``trials.parquet`` and ``metrics.parquet``, kept up to date at a small share of the time.
+
+    Args:
+        folder: the run folder.
+        metric: what is searched for.
+    """
+
+    def __init__(self, folder: Path, metric: str) -> None:
+        self._folder = folder
+        self._metric = metric
+        self._fresh_rows: list[dict[str, Any]] = []
+        self._metrics = METRICS.from_rows([])
+        self._due = time.monotonic()
+
+    def add(self, event: Event) -> None:
+        """Take in an event's numbers; they are written at the next refresh."""
+        if isinstance(event, Reported):
+            self._fresh_rows.extend(_metric_rows(event))
+
+    def refresh(self, state: RunState, *, now: bool = False) -> None:
+        """Replace both tables, if it is time to.
+
+        Args:
+            state: what is known of the search.
+            now: whether or not it is time.
+        """
+        begun = time.monotonic()
+        if begun < self._due and not now:
+            return
+        task_metrics = dict.fromkeys(name for trial in state.feasible for name in _task_metrics(trial.config))
+        metadata = Objective(self._metric, "maximize", tuple(task_metrics)).metadata()
+        rows = [trial_row(trial, self._folder) for trial in state.trials.values()]
+        self._write(TRIALS, TRIALS.from_rows(rows, metadata))
+        if self._fresh_rows:
+            self._metrics = pa.concat_tables([self._metrics, METRICS.from_rows(self._fresh_rows)])
+            self._fresh_rows = []
+        self._write(METRICS, self._metrics)
+        ended = time.monotonic()
+        self._due = ended + max(_SECONDS_BETWEEN, (ended - begun) / _SHARE_OF_TIME)
+
+    def _write(self, table: Table, values: pa.Table) -> None:
+        path = self._folder / table.file
+        temporary = path.with_name(f".{path.name}.tmp")
+        pq.write_table(values, temporary)
+        os.replace(temporary, path)
+
+
+def _metric_rows(event: Reported) -> Iterator[dict[str, Any]]:
+    report = event.report
+    shared = {
+        "trial_id": event.trial_id,
+        **{name: report[name] for name in ("step", "evaluation", "epoch", "examples_seen", "seconds")},
+    }
+    for measurement in report["measurements"]:
+        value = measurement["value"]
+        yield {**shared, **measurement, "value": float("nan") if value is None else value}
+
+
+def _task_metrics(config: Mapping[str, Any]) -> list[str]:
+    return [f"{name}.{task['metrics'][0]}" for name, task in config["tasks"].items()]
+
+
+def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
+    """A trial's row of ``trials.parquet``."""
+    checkpoint = trial.best_checkpoint
+    facts = trial.facts
+    return {
+        "trial_id": trial.trial_id,
+        "number": trial.number,
+        "status": trial.status,
+        "stop_reason": trial.reason,
+        "rung": trial.rung,
+        "attempts": trial.attempts,
+        "config_hash": trial.config_hash,
+        "seed": trial.config["training"]["seed"] if trial.config else None,
+        "evaluations": trial.evaluation if not trial.scores else max(trial.scores),
+        "epoch": trial.epoch,
+        "score": trial.best_score,
+        "best/epoch": trial.best_epoch,
+        "last/epoch": trial.last_epoch,
+        "seconds": trial.seconds,
+        "gpu_seconds": trial.gpu_seconds,
+        "examples_seen": trial.examples_seen,
+        "examples_per_second": facts.get("examples_per_second"),
+        "parameters": _whole(facts.get("parameters")),
+        "trainable_parameters": _whole(facts.get("trainable_parameters")),
+        "peak_memory_bytes": _whole(facts.get("peak_memory_bytes")),
+        "start_seconds": facts.get("start_seconds"),
+        "checkpoint": checkpoint if checkpoint and (folder / checkpoint).is_dir() else None,
+        "data_hash": trial.data_hash,
+        "started_at": _moment(trial.started_at),
+        "ended_at": _moment(trial.ended_at),
+        "node": trial.node,
+        "precision": trial.precision,
+        **{f"best/{name}": value for name, value in trial.best_scores.items()},
+        **{f"last/{name}": value for name, value in trial.last_scores.items()},
+        **{f"config/{path}": value for path, value in _leaves(trial.config)},
+    }
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif not isinstance(value, Mapping):
+            yield f"{prefix}{key}", value
+
+
+def kept(state: RunState, keep: Keep) -> list[TrialState]:
+    """The trials whose weights stay: the best of those that stopped, and every one that goes on."""
+    stopped = [trial for trial in state.ranking() if not trial.is_open]
+    return stopped[: keep.best] + state.open
+
+
+def retain(folder: Path, state: RunState, keep: Keep, gone: set[str]) -> None:
+    """Delete the weights that need not stay.
+
+    Of a trial that stopped among the best, the best and the last checkpoint stay; of other stopped trials none.
+
+    Args:
+        folder: the run folder.
+        state: what is known of the search.
+        keep: what the search asks for.
+        gone: trials without weights, so that no disk is looked at for them again; added to.
+    """
+    staying = {trial.trial_id for trial in kept(state, keep)}
+    for trial in state.trials.values():
+        if trial.is_open or trial.trial_id in gone:
+            continue
+        best_and_last = {trial.best_checkpoint, trial.last_checkpoint} if trial.trial_id in staying else set()
+        for checkpoint in trial_folder(folder, trial.trial_id).glob("attempt-*/checkpoints/*"):
+            if str(checkpoint.relative_to(folder)) not in best_and_last:
+                shutil.rmtree(checkpoint, ignore_errors=True)
+            elif not keep.predictions:
+                (checkpoint / "predictions.parquet").unlink(missing_ok=True)
+        if not best_and_last:
+            gone.add(trial.trial_id)

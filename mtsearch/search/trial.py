@@ -1,0 +1,228 @@
+"""The one seam between Ray and the trainer: runs in a worker, one trial after another.
+
+What a worker says of a trial is a plain dict for each step: first that it has ``started``, then each evaluation,
+with the outcome ``running``, ``finished`` or ``diverged``; or that the trial ``failed``, which ends this trial and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import platform
+import sys
+import traceback
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.result import DONE
+
+from mtsearch.errors import MtsearchError
+
+__all__ = ["TOLD", "Assignment", "Trial", "attempt", "train_until"]
+
+TOLD = "told"
+"""Where a result carries its report: as text, so that Ray keeps no statistics of each number in it."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is to do. Plain values.
+
+    Attributes:
+        run_folder: absolute.
+        place: where under it the attempts go, such as ``trials/t0003``.
+        config: a TrialConfig as JSON values.
+        data_root: as in :class:`mtsearch.training.place.Place`.
+        cpus: threads.
+        gpus: 0 trains on the CPU.
+        metric: as in :class:`mtsearch.training.report.Objective`; so is ``scored_tasks``.
+        train_on: the splits.
+    """
+
+    run_folder: str
+    place: str
+    config: Mapping[str, Any]
+    data_root: str | None
+    cpus: int
+    gpus: float
+    metric: str
+    scored_tasks: tuple[str, ...] | None
+    train_on: tuple[str, ...] = ("train",)
+
+    def to_ray(self) -> dict[str, Any]:
+        """As Ray's config: one text, which Ray need not copy, flatten or look into."""
+        return {"assignment": json.dumps(asdict(self)), "cpus": self.cpus, "gpus": self.gpus}
+
+    @classmethod
+    def from_ray(cls, config: Mapping[str, Any]) -> Assignment:
+        """The assignment of :meth:`to_ray`."""
+        values = json.loads(config["assignment"])
+        for name in ("scored_tasks", "train_on"):
+            values[name] = values[name] and tuple(values[name])
+        return cls(**values)
+
+
+class Trial(tune.Trainable):  # type: ignore[misc]
+    """A Ray actor that runs trials; Ray gives it the next one when one has stopped."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """One bundle, so that a trial is never spread over machines."""
+        return tune.PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first trial."""
+        self._results = attempt(Assignment.from_ray(config))
+
+    def step(self) -> dict[str, Any]:
+        """Go on to the next thing to say."""
+        return next(self._results)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Stop the trial, if it has not stopped itself, and take another."""
+        self._results.close()
+        self._results = attempt(Assignment.from_ray(new_config))
+        return True
+
+    def cleanup(self) -> None:
+        """Stop the trial."""
+        self._results.close()
+
+
+def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
+    """Run a trial, from its last checkpoint if it has one; closing the generator stops it and frees its memory.
+
+    It writes under a folder ``attempt-K`` of its own alone: a worker that was cut off and comes back does no harm.
+    """
+    reason = ""
+    try:
+        place = Path(assignment.run_folder) / assignment.place
+        number = _claim(place)
+        with _logged(place / f"attempt-{number}" / "log.txt"):
+            yield {"outcome": "started", "attempt": number, "node": platform.node()}
+            try:
+                yield from _train(assignment, place, number)
+            except Exception:
+                logger.exception("the trial failed")
+                raise
+    except Exception as error:
+        reason = _one_line(error)
+    finally:
+        _free_memory()
+    if reason:
+        yield {"outcome": "failed", "reason": reason, DONE: True}
+
+
+def train_until(assignment: Assignment, evaluation: int) -> dict[str, Any]:
+    """Run a trial up to an evaluation, or to its end if that comes first; gives the last thing it said."""
+    with closing(attempt(assignment)) as results:
+        for result in results:
+            if result.get(DONE) or result.get("evaluation", 0) >= evaluation:
+                break
+    return result
+
+
+def _claim(place: Path) -> int:
+    """Make the next attempt's folder; nobody else has it then."""
+    number = 1 + max((int(folder.name.split("-")[1]) for folder in place.glob("attempt-*")), default=0)
+    while True:
+        try:
+            (place / f"attempt-{number}").mkdir(parents=True)
+            return number
+        except FileExistsError:
+            number += 1
+
+
+def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[str, Any]]:
+    # Here, not above: whatever is wrong with these on a worker is then told as the trial's reason.
+    from mtsearch.config.schema import trial_schema
+    from mtsearch.training.checkpoint import latest_checkpoint
+    from mtsearch.training.fit import fit
+    from mtsearch.training.parts import build
+    from mtsearch.training.place import Place
+    from mtsearch.training.report import Objective
+
+    folder = place / f"attempt-{number}"
+    earlier = (latest_checkpoint(place / f"attempt-{k}") for k in range(number - 1, 0, -1))
+    resume_from = next((checkpoint for checkpoint in earlier if checkpoint is not None), None)
+    if resume_from is not None:
+        logger.info("going on from %s", resume_from)
+    schema = trial_schema(tuple(assignment.config["plugins"]))
+    parts = build(
+        schema.model_validate_json(json.dumps(assignment.config)),
+        Place(
+            folder=folder,
+            data_root=Path(assignment.data_root) if assignment.data_root else None,
+            cpus=assignment.cpus,
+            device="cuda" if assignment.gpus else "cpu",
+        ),
+        Objective(assignment.metric, assignment.scored_tasks),
+        resume_from=resume_from,
+        train_on=assignment.train_on,
+    )
+    data: dict[str, dict[str, str]] | None = {
+        name: {"origin": task.data.origin, "where": task.data.where, "hash": task.data.content_hash}
+        for name, task in parts.tasks.items()
+    }
+    with closing(fit(parts)) as reports:
+        for report in reports:
+            checkpoint = None
+            if report.checkpoint is not None:
+                # The report of the checkpoint that we go on from is told once more; its files stay where they are.
+                path = folder / "checkpoints" / report.checkpoint
+                if resume_from is not None and report.checkpoint == resume_from.name:
+                    path = resume_from
+                checkpoint = path.relative_to(assignment.run_folder).as_posix()
+            has_score = report.outcome != "diverged"
+            yield {
+                "outcome": report.outcome,
+                "reason": report.reason,
+                DONE: report.outcome != "running",
+                # What the trial scheduler reads. A diverged trial has no score that could enter a rung.
+                **({"evaluation": report.evaluation, "score": report.score} if has_score else {}),
+                TOLD: json.dumps(
+                    {"report": report.to_json(), "checkpoint": checkpoint, "precision": parts.precision, "data": data}
+                ),
+            }
+            data = None
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Have everything that this process logs, and its warnings, in a file, too."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.captureWarnings(True)
+    root, ours = logging.getLogger(), logging.getLogger("mtsearch")
+    ours.setLevel(logging.INFO)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MtsearchError):
+        return str(error)
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f"out of memory: {text or type(error).__name__}; take a smaller training.batch_size"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

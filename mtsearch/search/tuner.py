@@ -1,0 +1,372 @@
+"""Runs a search, new or from where it was left: puts the driver, Ray's Tuner and the run folder together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.error import TuneError
+from ray.tune.schedulers import TrialScheduler
+
+from mtsearch.config.space import SearchSpace, diff
+from mtsearch.config.trial import Asha
+from mtsearch.errors import RunError
+from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
+from mtsearch.search.cluster import connected, environment, find_footprint, nodes
+from mtsearch.search.driver import Driver, Footprint, finished_because
+from mtsearch.search.events import EVENTS, EventLog, Retrained, RunEnded, RunStarted, read_events
+from mtsearch.search.observer import Observer
+from mtsearch.search.proposals import JOURNAL, Proposals
+from mtsearch.search.results import Tables, write_json, write_text
+from mtsearch.search.schedulers import build_scheduler, most_evaluations, rungs
+from mtsearch.search.state import RunState
+from mtsearch.search.trial import TOLD, Trial, train_until
+from mtsearch_analysis.tables import Status
+
+__all__ = ["Outcome", "run_search"]
+
+_DEATHS_OF_A_WORKER = 3  # that a trial survives; what the trial itself raises is never tried again
+_PACKAGES = ("mtsearch", "torch", "transformers", "accelerate", "ray", "optuna", "numpy", "pandas", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search has come to.
+
+    Attributes:
+        folder: the run folder.
+        best: id of the winner; None if no trial has a score.
+        score: its best score.
+        scores: every dev metric of it at that evaluation.
+        checkpoint: its weights; None if they were not kept.
+        retrained: weights of its training on train and dev; None if that was not asked for, or not done.
+        counts: how many trials have each status.
+        seconds: that drivers have spent on the search.
+        reason: why it ended, in words.
+        is_finished: False if the next run goes on with it.
+    """
+
+    folder: Path
+    best: str | None
+    score: float | None
+    scores: Mapping[str, float]
+    checkpoint: Path | None
+    retrained: Path | None
+    counts: Mapping[Status, int]
+    seconds: float
+    reason: str
+    is_finished: bool
+
+
+def run_search(
+    space: SearchSpace,
+    folder: Path,
+    *,
+    data_root: Path | None = None,
+    observer: Observer | None = None,
+    address: str | None = None,
+    space_text: str | None = None,
+    extra_trials: int = 0,
+) -> Outcome:
+    """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
+
+    The first Ctrl-C (or SIGTERM) stops it in good order: running trials are interrupted, and all is written.
+
+    Args:
+        space: what to search.
+        folder: the run folder.
+        data_root: ``--data`` or ``MTSEARCH_DATA``; None if neither was given.
+        observer: told of every event.
+        address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
+        space_text: the space as it was given, for ``space.yaml``; None writes the resolved one.
+        extra_trials: this many more than the space asks for, or than a finished search has.
+
+    Raises:
+        RunError: the folder belongs to a finished search, to another space, to another driver, or to something else.
+        ResourceError: no machine has room for a trial, or Ray cannot be reached.
+        ConfigError: the trial scheduler cannot decide anything, or the space is all but infeasible.
+        DataError: the data has changed since the search began.
+    """
+    folder = folder.resolve()
+    _refuse_what_is_no_run(folder)
+    most = most_evaluations(space)
+    scheduler = space.search.scheduler
+    own_rungs = rungs(scheduler, most) if isinstance(scheduler, Asha) else None
+    with EventLog(folder) as log:
+        tables = Tables(folder, space.search.metric)
+        state = RunState()
+        for event in read_events(folder):
+            state.apply(event)
+            tables.add(event)
+        ray_scheduler = build_scheduler(scheduler, most, state)
+        extra = _extra_trials(space, folder, state, extra_trials)
+        with connected(address):
+            machines = nodes()
+            target = space.search.trials + extra
+            footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
+            if not state.trials:
+                write_text(folder / "space.yaml", space_text if space_text is not None else space.to_yaml())
+            write_text(folder / "resolved.yaml", space.to_yaml())
+            surroundings = _environment(space, footprint, machines)
+            write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
+            started = RunStarted(
+                time=time.time(),
+                identity=_identity(space),
+                trials=target,
+                extra=extra,
+                extended=extra_trials > 0,
+                rungs=own_rungs,
+                host=platform.node(),
+                pid=os.getpid(),
+                versions=surroundings["versions"],
+            )
+            # Optuna's study is made of the trials before this driver; the event adds none.
+            with closing(Proposals(space, state, folder / JOURNAL)) as proposals:
+                driver = Driver(space, folder, state, log, proposals, tables, observer, footprint, data_root)
+                driver.record(started)
+                try:
+                    with _stop_signals(driver) as signals:
+                        if finished_because(state, space) is None:
+                            _tune(driver, ray_scheduler, folder, footprint.concurrency)
+                        if space.search.retrain_best and finished_because(state, space) and not signals:
+                            _retrain(driver, folder, signals)
+                        reason = signals[0] if signals else finished_because(state, space) or "the search was stopped"
+                    driver.record(RunEnded(time=time.time(), reason=reason))
+                finally:
+                    tables.refresh(state, now=True)
+                    write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
+        return _outcome(folder, state, reason, _is_finished(state, space))
+
+
+def _refuse_what_is_no_run(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / EVENTS).is_file():
+        raise RunError(
+            f"{folder}: a run folder must be new or hold {EVENTS}, but this one holds something else; "
+            "choose another --name"
+        )
+
+
+def _identity(space: SearchSpace) -> dict[str, Any]:
+    identity: dict[str, Any] = json.loads(json.dumps(space.identity()))
+    return identity
+
+
+def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int) -> int:
+    """How many trials beyond what the space asks for.
+
+    Raises:
+        RunError: the folder is another space's, or there is nothing left to do.
+    """
+    if state.identity is None:
+        return wanted
+    identity = _identity(space)
+    if identity != state.identity:
+        differences = diff(state.identity, identity)
+        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
+        raise RunError(
+            f"{folder}: a run folder belongs to one space, but this one differs from the one it was made for: {shown}; "
+            "choose another --name"
+        )
+    state.target = space.search.trials + state.extra
+    if not wanted:
+        if _is_finished(state, space):
+            raise RunError(
+                f"{folder}: this search is finished ({finished_because(state, space)}); "
+                "go on with --trials +N, or begin another with --name"
+            )
+        return state.extra
+    so_far = len(state.feasible) if _is_finished(state, space) else state.target
+    return so_far + wanted - space.search.trials
+
+
+def _is_finished(state: RunState, space: SearchSpace) -> bool:
+    to_retrain = space.search.retrain_best and state.retrained is None and bool(state.ranking())
+    return finished_because(state, space) is not None and not to_retrain
+
+
+def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: int) -> None:
+    """Have Ray run what the driver hands out, until there is nothing left or the driver wants to stop."""
+    scratch = folder / ".ray"  # what Ray insists on writing; nothing there is ever read
+    settings = {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a diverged trial reports no score
+        "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+        "TUNE_MAX_PENDING_TRIALS_PG": str(concurrency),  # else actors start one after the other
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    }
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with environment(settings), _quiet("ray.tune", "ray.train"):
+            tune.Tuner(
+                Trial,
+                tune_config=tune.TuneConfig(search_alg=Algorithm(driver), scheduler=scheduler, reuse_actors=True),
+                run_config=tune.RunConfig(
+                    name="tune",
+                    storage_path=str(scratch),
+                    failure_config=tune.FailureConfig(max_failures=_DEATHS_OF_A_WORKER),
+                    callbacks=[Recorder(driver)],
+                    stop=StopWhenTold(driver),
+                    verbose=0,
+                ),
+            ).fit()
+    except TuneError as error:
+        raise driver.fault or error from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    driver.interrupt()
+    if driver.fault is not None:
+        raise driver.fault
+
+
+def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
+    """Train the winner once more, on train and dev, for as many evaluations as its best score took.
+
+    With the same schedule as in the search, which does not depend on where training stops.
+    """
+    winner = next(iter(driver.state.ranking()), None)
+    if winner is None:
+        return
+    training = {**winner.config["training"], "early_stopping_patience": None}
+    assignment = replace(
+        driver.assignment(winner),
+        place="retrained",
+        config={**winner.config, "training": training},
+        train_on=("train", "dev"),
+    )
+    task = ray.remote(train_until).options(
+        num_cpus=assignment.cpus, num_gpus=assignment.gpus, max_retries=_DEATHS_OF_A_WORKER
+    )
+    reference = task.remote(assignment, winner.best_evaluation)
+    while not ray.wait([reference], timeout=0.2)[0]:
+        if interrupted:
+            ray.cancel(reference, force=True)
+            return
+    result = ray.get(reference)
+    if TOLD not in result:
+        raise RunError(
+            f"{folder / 'retrained'}: training the winner {winner.trial_id} once more failed: {result['reason']}"
+        )
+    checkpoint = json.loads(result[TOLD])["checkpoint"]
+    driver.record(Retrained(time=time.time(), trial_id=winner.trial_id, checkpoint=checkpoint))
+
+
+@contextmanager
+def _stop_signals(driver: Driver) -> Iterator[list[str]]:
+    """Have the first SIGINT or SIGTERM stop the search in good order; the next one does what it did before.
+
+    Gives the list that the reason is put into. Ray's own handler knows SIGINT alone.
+    """
+    reasons: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield reasons  # Python gives signals to the main thread
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        reasons.append(f"stopped by {signal.Signals(number).name}")
+        driver.stop(reasons[0])
+        restore()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield reasons
+    finally:
+        restore()
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Have these loggers say errors alone for a while."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _environment(space: SearchSpace, footprint: Footprint, machines: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """What the run runs on, for ``environment.json``."""
+    installed = {distribution.name.lower() for distribution in importlib.metadata.distributions()}
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES if name in installed}
+    training = space.default.tree["training"]
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "git": _git(),
+        "command": sys.argv,
+        "hardware": {
+            "host": platform.node(),
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "machines": [
+                {"cpus": m.get("CPU", 0), "gpus": m.get("GPU", 0), "memory_bytes": m.get("memory", 0)} for m in machines
+            ],
+        },
+        "resources": {"cpus": footprint.cpus, "gpus": footprint.gpus, "concurrency": footprint.concurrency},
+        "seeds": {"search": space.search.seed, "training": training["seed"]},
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    """The commit of the working directory, and whether anything in it is changed; None where there is no repository."""
+
+    def ask(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {
+            "commit": ask("rev-parse", "HEAD"),
+            "is_changed": bool(ask("status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _data(state: RunState) -> dict[str, Any]:
+    return {task: found for trial in state.trials.values() for task, found in trial.data.items()}
+
+
+def _outcome(folder: Path, state: RunState, reason: str, is_finished: bool) -> Outcome:
+    winner = next(iter(state.ranking()), None)
+    checkpoint = folder / winner.best_checkpoint if winner and winner.best_checkpoint else None
+    return Outcome(
+        folder=folder,
+        best=winner.trial_id if winner else None,
+        score=winner.best_score if winner else None,
+        scores=winner.best_scores if winner else {},
+        checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
+        retrained=folder / state.retrained if state.retrained else None,
+        counts=state.counts(),
+        seconds=state.seconds,
+        reason=reason,
+        is_finished=is_finished,
+    )
