@@ -43,8 +43,7 @@ def load_data(source: DataSource, wanted: Wanted, data_root: Path | None) -> Dat
             check_bad_ratio(0, part.table.refused, part.file, source.max_bad_ratio)
     splits: dict[SplitName, Split] = {}
     train_columns = _columns(opened["train"], wanted, {})
-    for split in (name for name in _SPLITS if name in opened):
-        part = opened[split]
+    for split, part in opened.items():
         inherited: dict[ColumnRole, str] = {} if split == "train" else _roles(train_columns)
         if split == "test" and not part.was_named and inherited["label"] not in part.table.columns:
             remarks.append(f"no test split: {part.file} has no column {inherited['label']!r}")
@@ -65,9 +64,12 @@ def load_data(source: DataSource, wanted: Wanted, data_root: Path | None) -> Dat
 
 
 def _open(found: Found) -> tuple[dict[SplitName, Opened], list[str]]:
+    """The splits that were found, in the usual order, and remarks on those left out."""
     if isinstance(found.data, HubSet):
-        return open_hub(found.data)
-    return {split: open_file(part) for split, part in found.data.items()}, []
+        opened, remarks = open_hub(found.data)
+    else:
+        opened, remarks = {split: open_file(part) for split, part in found.data.items()}, []
+    return {split: opened[split] for split in _SPLITS if split in opened}, remarks
 
 
 def _columns(part: Opened, wanted: Wanted, inherited: Mapping[ColumnRole, str]) -> Columns:

@@ -147,12 +147,12 @@ def test_an_answer_counts_unless_it_is_a_broken_gateways(
 
 
 def test_a_silent_hub_is_waited_for_once_and_not_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "HUB_SECONDS", 0.2)
+    monkeypatch.setattr(hub, "HUB_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         begin = time.monotonic()
-        assert [hub_answers() for _ in range(3)] == [False] * 3
-        assert time.monotonic() - begin < 0.5
+        assert [hub_answers() for _ in range(100)] == [False] * 100
+        assert time.monotonic() - begin < 5  # not 100 times 0.1 seconds
 
 
 def test_an_endpoint_that_is_no_address_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
