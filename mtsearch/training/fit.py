@@ -21,7 +21,7 @@ from mtsearch.training.parts import Parts
 from mtsearch.training.report import Measurement, Report
 from mtsearch.training.trace import Trace
 
-__all__ = ["fit"]
+__all__ = ["fit", "train_updates"]
 
 _CHECK_EVERY_UPDATES = 16  # looking at a loss waits for the device
 
@@ -54,7 +54,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             updates = [plan[i : i + training.accumulation] for i in range(0, len(plan), training.accumulation)]
             end = _next_evaluation(progress.update_in_epoch, len(updates), training.evaluations_per_epoch)
             try:
-                measurements = _train(parts, updates[progress.update_in_epoch : end])
+                measurements = train_updates(parts, updates[progress.update_in_epoch : end])
                 evaluations, predictions = _evaluate(parts)
             except NotFiniteError as error:
                 progress.seconds = seconds_before + time.perf_counter() - begun
@@ -93,7 +93,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             yield state.report
 
 
-def _train(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> list[Measurement]:
+def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> list[Measurement]:
     """Do these updates; gives each task's mean loss over them and the learning rates after them."""
     state, progress, accelerator = parts.state, parts.state.progress, parts.accelerator
     begun = time.perf_counter()

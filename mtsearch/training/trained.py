@@ -90,24 +90,31 @@ class TrainedModel:
             self.model, kind, self.inventories[task], self._encoded(task, examples), self._accelerator, _BATCH_SIZE
         ).predictions
 
-    def evaluate(self, task: str, split: SplitName, data_root: Path | None) -> tuple[DataSet, Evaluation, pd.DataFrame]:
-        """A task's scores on a split, with every example's prediction.
+    def data(self, task: str, data_root: Path | None) -> DataSet:
+        """A task's data set.
 
         Args:
             task: the task's name.
-            split: ``dev`` or ``test``.
             data_root: the folder given by ``--data`` or ``MTSEARCH_DATA``; None if neither was.
 
         Raises:
-            DataError: the data set is missing or broken, or has no such split.
+            DataError: the task is unknown, or its data set missing or broken.
         """
         kind = self._kind(task)
-        data = load_data(kind.data, kind.wanted, data_root)
-        if split not in data.splits:
-            raise DataError(
-                f"{data.where}: {task} is to be evaluated on {split}, but the data set has only "
-                f"{', '.join(data.splits)}; name one with tasks.{task}.data.splits: {{{split}: FILE}}"
-            )
+        return load_data(kind.data, kind.wanted, data_root)
+
+    def evaluate(self, task: str, split: SplitName, data: DataSet) -> tuple[Evaluation, pd.DataFrame]:
+        """A task's scores on a split, and every example's prediction.
+
+        Args:
+            task: the task's name.
+            split: one that ``data`` has.
+            data: from :meth:`data`.
+
+        Raises:
+            DataError: a label that the model does not know.
+        """
+        kind = self._kind(task)
         examples = data.splits[split].examples
         evaluation = evaluate(
             self.model,
@@ -119,7 +126,7 @@ class TrainedModel:
             self._accelerator,
             _BATCH_SIZE,
         )
-        return data, evaluation, prediction_table(task, split, examples, evaluation.predictions)
+        return evaluation, prediction_table(task, split, examples, evaluation.predictions)
 
     def _kind(self, task: str) -> TaskKind:
         if task not in self.config.tasks:

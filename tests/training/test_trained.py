@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mtsearch.training.fit import fit
 from mtsearch.training.parts import build
 from mtsearch.training.place import Place
 from mtsearch.training.report import Report
+from mtsearch.training.scoring import score, write_scores
 from mtsearch.training.trained import TrainedModel
 
 
@@ -32,14 +34,15 @@ def test_its_scores_on_dev_are_the_trainers(trained: tuple[Path, Report], tiny_d
     folder, report = trained
     model = TrainedModel(folder)
     for task, metric in (("sentiment", "accuracy"), ("similarity", "pearson")):
-        _, evaluation, _ = model.evaluate(task, "dev", tiny_data)
+        evaluation, _ = model.evaluate(task, "dev", model.data(task, tiny_data))
         assert evaluation.metrics[metric] == pytest.approx(report.scores[f"{task}.{metric}"], abs=1e-6)
 
 
 def test_its_predictions_on_text_are_those_of_the_evaluation(trained: tuple[Path, Report], tiny_data: Path) -> None:
     folder, _ = trained
     model = TrainedModel(folder)
-    data, evaluation, _ = model.evaluate("paraphrase", "dev", tiny_data)
+    data = model.data("paraphrase", tiny_data)
+    evaluation, _ = model.evaluate("paraphrase", "dev", data)
     pairs = [(example.texts[0], example.texts[1]) for example in data.splits["dev"].examples]
     predicted = model.predict("paraphrase", pairs)
     assert [p["prediction"] for p in predicted] == [p["prediction"] for p in evaluation.predictions]
@@ -56,9 +59,20 @@ def test_no_texts_give_no_predictions(trained: tuple[Path, Report]) -> None:
     assert TrainedModel(trained[0]).predict("sentiment", []) == []
 
 
-def test_a_split_that_is_not_there_is_named(trained: tuple[Path, Report], tiny_data: Path) -> None:
-    with pytest.raises(DataError, match="sentiment is to be evaluated on test, but the data set has only train, dev"):
-        TrainedModel(trained[0]).evaluate("sentiment", "test", tiny_data)
+def test_tasks_without_the_split_are_named_and_left_out(trained: tuple[Path, Report], tiny_data: Path) -> None:
+    model = TrainedModel(trained[0])
+    with pytest.raises(DataError, match="--split test: no task's data has such a split"):
+        score(model, "test", (), tiny_data)
+    dev = score(model, "dev", (), tiny_data)
+    assert dev.left_out == []
+    assert dev.mean_score == pytest.approx(trained[1].scores["mean_score"], abs=1e-6)
+
+
+def test_scores_are_written_as_json_and_parquet(trained: tuple[Path, Report], tiny_data: Path, tmp_path: Path) -> None:
+    write_scores(score(TrainedModel(trained[0]), "dev", ["sentiment"], tiny_data), tmp_path / "out")
+    written = json.loads((tmp_path / "out/scores.json").read_text())
+    assert list(written["metrics"]) == ["sentiment"]
+    assert len(pd.read_parquet(tmp_path / "out/predictions.parquet")) == 24
 
 
 def test_a_pair_task_refuses_single_texts(trained: tuple[Path, Report]) -> None:

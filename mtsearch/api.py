@@ -1,0 +1,233 @@
+"""mtsearch in Python: what the commands do, also in a notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtsearch.errors import ConfigError, DataError, RunError
+
+if TYPE_CHECKING:
+    from mtsearch.config.load import Source
+    from mtsearch.config.space import SearchSpace
+    from mtsearch.search.observer import Observer
+    from mtsearch.search.tuner import Outcome
+    from mtsearch.training.trained import TrainedModel
+
+__all__ = ["checkpoint_of", "data_folder", "load", "search", "train"]
+
+
+def search(
+    space: Source | SearchSpace,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    runs: str | Path = "runs",
+    data: str | Path | None = None,
+    more_trials: int = 0,
+    address: str | None = None,
+    observer: Observer | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Search a space, or go on with a search: ``mtsearch run``.
+
+    Args:
+        space: a YAML file, the name of a shipped space, or plain data.
+        overrides: ``KEY=VALUE``, as after ``--set``.
+        name: of the run folder under ``runs``; None takes the space's.
+        runs: the folder of run folders.
+        data: the folder of data sets; None takes ``MTSEARCH_DATA``, and without that the hub or the sample corpus.
+        more_trials: so many more than the space asks for, to go on with a finished search.
+        address: of a Ray cluster; None starts Ray here, unless a connection exists.
+        observer: told of every event.
+        say: told what was found before the first trial, a line at a time.
+
+    Returns:
+        What the search came to; the tables lie in its ``folder``.
+
+    Raises:
+        MtsearchError: anything that a person has to put right, in one line.
+    """
+    from mtsearch.search.tuner import run_search
+    from mtsearch.training.place import Place
+    from mtsearch.training.preflight import preflight
+
+    loaded, text = _loaded(space, overrides)
+    folder = run_folder(runs, name or loaded.name)
+    root = data_folder(data)
+    for line in preflight(_one_at_a_time(loaded), Place(None, root)):
+        if say is not None:
+            say(line)
+    return run_search(
+        loaded,
+        folder,
+        data_root=root,
+        observer=observer,
+        address=address,
+        space_text=text,
+        extra_trials=more_trials,
+    )
+
+
+def train(
+    config: Source | SearchSpace,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    runs: str | Path = "runs",
+    data: str | Path | None = None,
+    observer: Observer | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Train one config, in this process and without a search: ``mtsearch train``.
+
+    The run folder is that of a search of one trial, with the same tables; an unfinished one is gone on with.
+
+    Args:
+        config: a YAML file without domains, or plain data; other arguments as for :func:`search`.
+        overrides: as for :func:`search`.
+        name: as for :func:`search`.
+        runs: as for :func:`search`.
+        data: as for :func:`search`.
+        observer: as for :func:`search`.
+        say: as for :func:`search`.
+
+    Raises:
+        MtsearchError: anything that a person has to put right, in one line.
+    """
+    from mtsearch.search.single import run_one
+    from mtsearch.training.place import Place
+    from mtsearch.training.preflight import preflight
+
+    loaded, text = _loaded(config, overrides)
+    if dimensions := loaded.dimensions():
+        paths = list(dict.fromkeys(dimension.path for dimension in dimensions))
+        raise ConfigError(
+            f"{dimensions[0].where or loaded.name}: train takes one config, but {len(paths)} values are open: "
+            f"{', '.join(paths)}; settle each with --set {paths[0]}=VALUE, or search with mtsearch run"
+        )
+    folder = run_folder(runs, name or loaded.name)
+    root = data_folder(data)
+    for line in preflight([loaded.config(loaded.default)], Place(None, root)):
+        if say is not None:
+            say(line)
+    return run_one(loaded, folder, data_root=root, observer=observer, space_text=text)
+
+
+def load(folder: str | Path, trial: str = "best") -> TrainedModel:
+    """A trained model that predicts on text: ``load("runs/baseline").predict("sentiment", ["a fine film"])``.
+
+    Args:
+        folder: a run folder, or a checkpoint in one.
+        trial: which trial of a run folder; its best checkpoint is taken.
+
+    Raises:
+        RunError: there is no such run, trial or checkpoint, or its weights were not kept.
+    """
+    import torch
+
+    from mtsearch.training.trained import TrainedModel
+
+    return TrainedModel(checkpoint_of(Path(folder), trial), "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def checkpoint_of(folder: Path, trial: str = "best") -> Path:
+    """The checkpoint that a run folder and a trial's id mean; a checkpoint's own folder means itself.
+
+    Raises:
+        RunError: there is none.
+    """
+    if (folder / "model.json").is_file():
+        return folder
+    from mtsearch_analysis import best_trials, load_run
+
+    try:
+        run = load_run(folder)
+    except (OSError, ValueError) as error:
+        raise RunError(str(error)) from error
+    if trial == "best":
+        ranking = best_trials(run, n=1)
+        if ranking.empty:
+            raise RunError(f"{folder}: no trial of this run has a score yet; name one with --trial")
+        trial = str(ranking["trial_id"].iloc[0])
+    rows = run.trials[run.trials["trial_id"] == trial]
+    if rows.empty:
+        raise RunError(f"{folder}: there is no trial {trial!r}; there are {_few(run.trials['trial_id'].tolist())}")
+    checkpoint = rows["checkpoint"].iloc[0]
+    if not isinstance(checkpoint, str):
+        kept = run.trials[run.trials["checkpoint"].notna()]["trial_id"].tolist()
+        raise RunError(
+            f"{folder}: the weights of {trial} were not kept (search.keep.best); there are those of {_few(kept)}; "
+            f"train it again with mtsearch train {folder} --trial {trial}"
+        )
+    return folder / checkpoint
+
+
+def data_folder(data: str | Path | None) -> Path | None:
+    """The folder of data sets: ``data``, else ``MTSEARCH_DATA``, else None.
+
+    Raises:
+        DataError: it is named but not there.
+    """
+    named = data or os.environ.get("MTSEARCH_DATA")
+    if not named:
+        return None
+    root = Path(named).expanduser()
+    if not root.is_dir():
+        source = "--data" if data else "MTSEARCH_DATA"
+        raise DataError(f"{source}: must name a folder of data sets, but there is no folder {str(named)!r}")
+    return root.resolve()
+
+
+def run_folder(runs: str | Path, name: str) -> Path:
+    """The run folder of that name; names cannot leave the folder of run folders.
+
+    Raises:
+        RunError: the name is a path, or the folder cannot be written.
+    """
+    if not name or name != Path(name).name or name.startswith("."):
+        raise RunError(f"--name: must be a plain name without slashes or a leading dot, but got {name!r}")
+    folder = Path(runs) / name
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise RunError(f"{folder}: the run folder must be writable, but {existing} is not; choose another --runs")
+    return folder
+
+
+def _loaded(source: Source | SearchSpace, overrides: Sequence[str]) -> tuple[SearchSpace, str | None]:
+    from mtsearch.config.load import load_space, locate
+    from mtsearch.config.space import SearchSpace
+
+    if isinstance(source, SearchSpace):
+        if overrides:
+            raise ConfigError("overrides: a space that is already loaded takes none; give them to load_space")
+        return source, None
+    space = load_space(source, overrides)
+    if isinstance(source, str):
+        source = locate(source)
+    return space, source.read_text(encoding="utf-8") if isinstance(source, Path) else None
+
+
+def _one_at_a_time(space: SearchSpace) -> list[Any]:
+    """The default trial, and one for each option of each choice: among them every encoder and data set."""
+    from mtsearch.config.domains import Categorical
+    from mtsearch.config.space import Infeasible
+
+    forced: list[dict[str, Any]] = [{}]
+    for dimension in space.dimensions():
+        if isinstance(dimension.domain, Categorical):
+            forced += [{**dict(dimension.branch), dimension.name: option} for option in dimension.domain.options]
+    configs = []
+    for values in forced:
+        try:
+            draw = space.draw(lambda d, values=values: values.get(d.name, d.domain.middle))  # type: ignore[misc]
+            configs.append(space.config(draw))
+        except Infeasible:
+            continue  # told in the table, if it is ever drawn
+    return configs
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"

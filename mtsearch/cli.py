@@ -1,0 +1,265 @@
+"""The command line: every command reads its arguments and calls one function.
+
+What a command needs is imported inside it, so that ``mtsearch --help`` need not wait for torch or Ray.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from mtsearch import __version__
+from mtsearch.errors import MtsearchError, RunError
+
+if TYPE_CHECKING:
+    from mtsearch.search.tuner import Outcome
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mtsearch",
+    help="Search the hyperparameters of multi-task transformer training: Ray Tune places trials, Optuna proposes "
+    "them, ASHA stops the weak ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+SpaceArgument = Annotated[str, typer.Argument(help="A YAML file, or a shipped space such as baseline.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set optimizer.lr=3e-5. May be repeated."),
+]
+DataOption = Annotated[
+    str | None, typer.Option(help="The folder of data sets [env: MTSEARCH_DATA]; else the hub, or the sample corpus.")
+]
+RunsOption = Annotated[Path, typer.Option(help="The folder of run folders.")]
+NameOption = Annotated[str | None, typer.Option(help="The run folder's name, if not the space's.")]
+AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to use: auto, or HOST:PORT.")]
+
+
+@app.command()
+def run(
+    space: SpaceArgument,
+    set_: SetOption = None,
+    name: NameOption = None,
+    data: DataOption = None,
+    runs: RunsOption = Path("runs"),
+    trials: Annotated[str | None, typer.Option(metavar="+N", help="So many trials more than before.")] = None,
+    address: AddressOption = None,
+) -> None:
+    """Search a space; on the folder of an unfinished run of the same space, go on with it."""
+    from mtsearch.api import run_folder, search
+    from mtsearch.config.load import load_space
+    from mtsearch.console import Watch, print_pairs, search_lines
+
+    loaded = load_space(space, set_ or ())
+    folder = run_folder(runs, name or loaded.name)
+    print_pairs(console, search_lines(loaded, folder))
+    with Watch(console) as watch:
+        outcome = search(
+            space,
+            overrides=set_ or (),
+            name=name,
+            runs=runs,
+            data=data,
+            more_trials=_more(trials),
+            address=address,
+            observer=watch,
+            say=watch.say,
+        )
+    _conclude(outcome, "mtsearch run")
+
+
+@app.command()
+def check(space: SpaceArgument, set_: SetOption = None) -> None:
+    """Validate a space; print its dimensions, its conditionals and its size."""
+    from mtsearch.config.load import load_space
+    from mtsearch.console import dimension_table
+
+    loaded = load_space(space, set_ or ())
+    dimensions = loaded.dimensions()
+    points = loaded.size()
+    how_many = "uncountably many points" if points is None else f"{points:,} point{'s' if points != 1 else ''}"
+    console.print(f"{space}: valid; {len(dimensions)} dimensions, {how_many}", markup=False, highlight=False)
+    if dimensions:
+        console.print(dimension_table(loaded))
+    if loaded.refused_share:
+        share = f"{loaded.refused_share:.0%} of random draws break a rule across fields; they are never run"
+        console.print(share, markup=False, highlight=False)
+
+
+@app.command()
+def plan(
+    space: SpaceArgument,
+    set_: SetOption = None,
+    data: DataOption = None,
+    address: AddressOption = None,
+) -> None:
+    """Say what a run would do: trials, resources, concurrency, disk, and an estimate of time from a short probe."""
+    from mtsearch.config.load import load_space
+    from mtsearch.console import print_pairs
+    from mtsearch.search.planning import plan_search
+
+    lines = plan_search(load_space(space, set_ or ()), data, address)
+    print_pairs(console, lines)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file without open values; or, with --trial, a run folder.")],
+    trial: Annotated[str | None, typer.Option(help="Repeat this trial of the run folder.")] = None,
+    set_: SetOption = None,
+    name: NameOption = None,
+    data: DataOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Train one config without a search: the same trainer, the same tables."""
+    from mtsearch.api import train as train_one
+    from mtsearch.console import Watch, print_pairs
+
+    repeated = None
+    if trial is not None:
+        from mtsearch.search.repeat import Repeated
+
+        repeated = Repeated.of(Path(config), trial)
+        print_pairs(console, repeated.differences())
+    with Watch(console) as watch:
+        outcome = train_one(
+            config if repeated is None else repeated.config,
+            overrides=set_ or (),
+            name=name or (repeated.name if repeated else None),
+            runs=runs,
+            data=data,
+            observer=watch,
+            say=watch.say,
+        )
+    _conclude(outcome, "mtsearch train")
+    if repeated is not None:
+        print_pairs(console, repeated.compared(outcome))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A run folder, or a checkpoint in one.")],
+    trial: Annotated[str, typer.Option(help="Which trial of a run folder.")] = "best",
+    split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    task: Annotated[list[str] | None, typer.Option(help="Only this task. May be repeated.")] = None,
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write scores.json and predictions.parquet here.")] = None,
+) -> None:
+    """Score a trained model on a split; tasks whose data has no such split are named and left out."""
+    from mtsearch.api import checkpoint_of, data_folder, load
+    from mtsearch.console import score_table
+    from mtsearch.training.scoring import score, write_scores
+
+    if split not in ("dev", "test"):
+        raise RunError(f"--split: must be dev or test, but got {split!r}")
+    checkpoint = checkpoint_of(model, trial)
+    chosen: Literal["dev", "test"] = "dev" if split == "dev" else "test"
+    scores = score(load(checkpoint), chosen, task or (), data_folder(data))
+    console.print(f"{checkpoint} on {split}", markup=False, highlight=False, soft_wrap=True)
+    console.print(score_table(scores))
+    for line in scores.left_out:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if out is not None:
+        write_scores(scores, out)
+
+
+@app.command()
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be running.")],
+    out: Annotated[Path | None, typer.Option(help="The page; RUN/report/index.html otherwise.")] = None,
+) -> None:
+    """Write the report: one HTML page with the best trials, their curves, and the table."""
+    console.print(str(_report(run_folder, out)), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def spaces() -> None:
+    """List the shipped spaces."""
+    from mtsearch.config.load import shipped_spaces
+    from mtsearch.console import print_pairs
+
+    print_pairs(console, [(name, _first_comment(path)) for name, path in shipped_spaces().items()])
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it here rather than to standard output.")] = None,
+) -> None:
+    """Print the JSON Schema of a space file, with which editors complete and check YAML."""
+    from mtsearch.config.json_schema import json_schema
+
+    text = json.dumps(json_schema(), indent=1) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options before a command."""
+
+
+def _more(trials: str | None) -> int:
+    if trials is None:
+        return 0
+    if not re.fullmatch(r"\+[1-9]\d*", trials):
+        raise RunError(
+            f"--trials: must be +N, so many trials more, but got {trials!r}; --set search.trials=N sets them all"
+        )
+    return int(trials)
+
+
+def _conclude(outcome: Outcome, command: str) -> None:
+    """What has come of it, where to look next, and the exit code of an interrupted run."""
+    from mtsearch.console import print_outcome
+
+    page = None if outcome.best is None else _report(outcome.folder, None)
+    print_outcome(console, outcome, page, command)
+    if not outcome.is_finished:
+        raise typer.Exit(130)
+
+
+def _report(folder: Path, out: Path | None) -> Path:
+    from mtsearch_analysis import load_run, write_report
+
+    try:
+        return write_report(load_run(folder), out)
+    except (OSError, ValueError) as error:
+        raise RunError(str(error)) from error
+
+
+def _first_comment(path: Path) -> str:
+    lines = (
+        line.lstrip("# ").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    )
+    return next((line for line in lines if line and not line.startswith("yaml-language-server")), "")
+
+
+def main() -> None:
+    """The ``mtsearch`` command: a person's mistake is one line and exit code 2."""
+    try:
+        app()
+    except MtsearchError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,238 @@
+"""What a person sees in the terminal: tables with rich, plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mtsearch.config.space import SearchSpace
+    from mtsearch.search.events import Event
+    from mtsearch.search.state import RunState
+    from mtsearch.search.tuner import Outcome
+    from mtsearch.training.scoring import Scores
+
+__all__ = [
+    "Watch",
+    "dimension_table",
+    "duration",
+    "number",
+    "print_outcome",
+    "print_pairs",
+    "score_table",
+    "search_lines",
+    "size",
+]
+
+_ROWS = 16  # of the live table; what does not fit a terminal scrolls it
+_COLOURS = {"running": "cyan", "completed": "green", "pruned": "yellow", "diverged": "red", "failed": "red"}
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(num_bytes: float) -> str:
+    """``91 MB``, ``1.2 GB``."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
+def number(value: Any) -> str:
+    """A config's value as people write it: ``8.1e-05``, ``64``, ``plateau``."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    """Lines of a name and what is to be said of it."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in pairs:
+        grid.add_row(Text(name), Text(text))
+    console.print(grid)
+
+
+def dimension_table(space: SearchSpace) -> Table:
+    """Every dimension of a space with its domain and the condition under which it exists."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("dimension", "domain", "exists where"):
+        table.add_column(column, overflow="fold")
+    for dimension in space.dimensions():
+        table.add_row(Text(dimension.path), Text(str(dimension.domain)), Text(dimension.condition or "always"))
+    return table
+
+
+class Watch:
+    """Follows a search: a live table in a terminal, else one line for each thing that happens.
+
+    Args:
+        console: where to.
+        params: how many of a trial's parameters the table has room for.
+    """
+
+    def __init__(self, console: Console, params: int = 4) -> None:
+        self._console = console
+        self._params = params
+        self._begun = time.monotonic()
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Watch:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line, above the table."""
+        self._console.print(Text(line), soft_wrap=True)
+
+    def on_event(self, event: Event, state: RunState) -> None:
+        """Show what happened."""
+        if self._live is None:
+            line = _line(event, state)
+            if line:
+                self._console.print(Text(f"[{duration(time.monotonic() - self._begun):>12}] {line}"), soft_wrap=True)
+        else:
+            self._live.update(Group(self._headline(state), _trial_table(state, self._params)))
+
+    def _headline(self, state: RunState) -> Text:
+        feasible = state.feasible
+        done = sum(not trial.is_open for trial in feasible)
+        elapsed = time.monotonic() - self._begun
+        parts = [f"{done} of {state.target} trials done", f"{len(state.open)} open", duration(elapsed)]
+        if done and done < state.target:
+            parts.append(f"about {duration(elapsed / done * (state.target - done))} to go")
+        best = state.ranking()[:1]
+        if best:
+            parts.append(f"best {best[0].best_score:.4f} ({best[0].trial_id})")
+        if state.rungs:
+            passed = Counter(rung for trial in feasible for rung in range(1, (trial.rung or 0) + 1))
+            survivors = ", ".join(f"{passed[i]} at {r}" for i, r in enumerate(state.rungs, start=1))
+            parts.append(f"past the rungs: {survivors}")
+        return Text(" · ".join(parts), style="bold")
+
+
+def _trial_table(state: RunState, num_params: int) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    names = _varied(state)[:num_params]
+    tasks = _task_metrics(state)
+    for column in ("trial", "status", "epoch", "best", *tasks, *(name.rsplit(".", 1)[-1] for name in names)):
+        table.add_column(column, no_wrap=True, justify="left" if column in ("trial", "status") else "right")
+    ranked = state.ranking()
+    others = [trial for trial in state.open if trial.best_score is None]
+    for trial in [*ranked[: _ROWS - len(others)], *others]:
+        score = "" if trial.best_score is None else f"{trial.best_score:.4f}"
+        table.add_row(
+            trial.trial_id,
+            Text(trial.status, style=_COLOURS.get(trial.status, "")),
+            "" if trial.epoch is None else f"{trial.epoch:g}",
+            score,
+            *(f"{trial.best_scores[name]:.3f}" if name in trial.best_scores else "" for name in tasks),
+            *(number(trial.params[name]) if name in trial.params else "" for name in names),
+        )
+    return table
+
+
+def _varied(state: RunState) -> list[str]:
+    """The parameters, those that the most trials have first."""
+    counts = Counter(name for trial in state.trials.values() for name in trial.params)
+    return [name for name, _ in counts.most_common()]
+
+
+def _task_metrics(state: RunState) -> list[str]:
+    names = (
+        f"{task}.{settings['metrics'][0]}"
+        for trial in state.feasible
+        for task, settings in trial.config.get("tasks", {}).items()
+    )
+    return list(dict.fromkeys(names))
+
+
+def _line(event: Event, state: RunState) -> str:
+    from mtsearch.search.events import Infeasible, Reported, Stopped, Suggested
+
+    match event:
+        case Suggested():
+            return f"{event.trial_id} suggested: {_params(event.params)}"
+        case Infeasible():
+            return f"{event.trial_id} infeasible: {event.reason}"
+        case Reported() if event.report["scores"]:
+            report = event.report
+            best = state.ranking()[0]
+            return (
+                f"{event.trial_id} evaluation {report['evaluation']} (epoch {report['epoch']:g}): score "
+                f"{report['score']:.4f}; best of the search {best.best_score:.4f} ({best.trial_id})"
+            )
+        case Stopped():
+            done = sum(not trial.is_open for trial in state.feasible)
+            return f"{event.trial_id} {event.status}: {event.reason} [{done} of {state.target} trials done]"
+    return ""
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={number(value)}" for name, value in params.items()) or "nothing is searched"
+
+
+def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
+    """What is about to be searched, in two lines."""
+    search = space.search
+    budget = [f"{search.trials} trials"]
+    budget += [f"at most {duration(search.time)}"] if search.time else []
+    budget += [f"at most {search.gpu_hours:g} GPU hours"] if search.gpu_hours else []
+    how = f"{len(space.dimensions())} dimensions by {search.algorithm.name}, {search.scheduler.name} stops trials"
+    return [("search", f"{space.name}: {how}; {', '.join(budget)}, for {search.metric}"), ("run", str(folder))]
+
+
+def score_table(scores: Scores) -> Table:
+    """Each task's metrics."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("task", "scores", "data"):
+        table.add_column(column, overflow="fold")
+    for task, metrics in scores.metrics.items():
+        table.add_row(task, ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()), scores.data[task])
+    table.add_row("mean_score", f"{scores.mean_score:.4f}", f"over {len(scores.metrics)} tasks")
+    return table
+
+
+def print_outcome(console: Console, outcome: Outcome, page: Path | None, command: str) -> None:
+    """What a run came to: counts, the best trial with its scores and parameters, and where to look next."""
+    folder = Path(os.path.relpath(outcome.folder))
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.counts.items()))
+    pairs = [("ended", f"{outcome.reason}; {counts}; {duration(outcome.seconds)}")]
+    if outcome.best is None:
+        pairs.append(("best", f"no trial has a score; the column stop_reason of {folder / 'trials.parquet'} says why"))
+    else:
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in outcome.scores.items() if name != "mean_score")
+        pairs += [
+            ("best", f"{outcome.best} with {outcome.score:.4f}: {scores}"),
+            ("parameters", _params(outcome.params)),
+            ("config", str(folder / "trials" / outcome.best / "config.yaml")),
+            ("score it", f"mtsearch evaluate {folder}"),
+        ]
+    if outcome.retrained is not None:
+        pairs.append(("retrained", f"{os.path.relpath(outcome.retrained)} (on train and dev)"))
+    pairs.append(("table", f"{folder / 'trials.parquet'} (pandas.read_parquet)"))
+    pairs.append(("curves", f"tensorboard --logdir {folder / 'trials'}"))
+    if page is not None:
+        pairs.append(("report", os.path.relpath(page)))
+    if not outcome.is_finished:
+        pairs.append(("go on", f"{command} with the same arguments takes it up where it stopped"))
+    print_pairs(console, pairs)
