@@ -69,7 +69,7 @@ def check(space: SearchSpace, places: Located) -> float:
             tried.problems.append(_never_legal(space, forced, tried.refusals[-1]))
     tried.problems += [*_objective_problems(space, tried.configs, places), *_start_problems(space, places)]
     raise_problems(tried.problems)
-    return 1 - accepted / num_draws
+    return (num_draws - accepted) / num_draws
 
 
 @dataclass

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 __all__ = [
+    "KEYWORDS",
+    "RANGES",
     "Categorical",
     "Domain",
     "Float",
@@ -185,6 +187,9 @@ class Categorical:
 
 Domain = Float | Int | Categorical
 
+RANGES = ("uniform", "loguniform", "quniform", "qloguniform", "int", "logint")
+KEYWORDS = (*RANGES, "choice", "same_as")
+
 
 def grid_end(low: float, high: float, step: float) -> float:
     """The largest low + k·step that is not above ``high``."""
@@ -211,7 +216,7 @@ def scalar_text(value: Scalar) -> str:
 
 def number_text(value: float) -> str:
     """The number as a person writes it, reading back equal: ``3e-4``, ``0.05``, ``64``."""
-    plain = repr(value)
+    plain = repr(value).removesuffix(".0")
     if isinstance(value, int) or not math.isfinite(value) or value == 0:
         return plain
     exact = Decimal(plain).normalize()

@@ -73,7 +73,7 @@ def load_trial(source: Source, overrides: Sequence[str] = ()) -> Trial:
     if dimensions := space.dimensions():
         paths = list(dict.fromkeys(dimension.path for dimension in dimensions))
         example = f"--set {paths[0]}={yaml12.flow(dimensions[0].domain.middle)}"
-        message = f"one config is wanted, but {len(paths)} open: {', '.join(paths)}; settle each, such as {example}"
+        message = f"one config is wanted, but these are open: {', '.join(paths)}; settle each, such as {example}"
         raise_problems([Problem(dimensions[0].where, "", message)])
     check(space, places)
     return Trial(space.config(space.default), space.resources)
@@ -106,7 +106,7 @@ def locate(name: str) -> Path:
             return shipped[path.stem]
         close = difflib.get_close_matches(path.stem, shipped, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise ConfigError(f"{name}: no such file, nor a shipped space; {hint}Shipped are {', '.join(shipped)}")
+        raise ConfigError(f"{name}: no such file, nor a shipped space; {hint}shipped are {', '.join(shipped)}")
     raise ConfigError(f"{name}: no such file; shipped spaces are {', '.join(shipped)}")
 
 
@@ -204,7 +204,8 @@ def _slot(root: Fields) -> Slot:
     entry = root.entries.get("plugins")
     modules = written(entry.node) if entry else []
     if not isinstance(modules, list) or not all(isinstance(module, str) for module in modules):
-        modules = []  # validation tells
+        where = entry.node.where if entry else None
+        raise_problems([Problem(where, "plugins", "must be a list of modules' names or .py files")])
     try:
         return Slot(space_schema(tuple(modules)))
     except PluginError as error:

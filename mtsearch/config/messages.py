@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mtsearch.config.domains import number_text
+from mtsearch.config.domains import KEYWORDS, number_text
 from mtsearch.config.nodes import Located, Path, Place, Where, dotted
 from mtsearch.config.slots import Slot, alternatives
 from mtsearch.errors import ConfigError
@@ -71,9 +71,9 @@ def raise_problems(problems: Iterable[Problem]) -> None:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``did you mean pooling?``, or the legal words where none is close and they are few."""
     words = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(word, words, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return f"did you mean {close[0]}?"
     return f"choose {alternatives(words)}" if 0 < len(words) <= 12 else ""
 
 
@@ -86,13 +86,30 @@ def schema_problems(error: ValidationError, slot: Slot, places: Located, base: P
         places: where each path is written.
         base: path of what was validated.
     """
-    problems: dict[str, Problem] = {}
+    told: dict[str, tuple[str, Problem]] = {}
     for detail in error.errors(include_url=False):
-        problem = _problem(detail, slot, places, base)
+        kind, problem = detail["type"], _problem(detail, slot, places, base)
         # The alternatives of a plain union complain one by one; a broken bound says more than a wrong type.
-        if problem.path not in problems or not detail["type"].endswith(("_type", "literal_error")):
-            problems[problem.path] = problem
-    return list(problems.values())
+        if problem.path not in told or (_is_wrong_type(told[problem.path][0]) and not _is_wrong_type(kind)):
+            told[problem.path] = (kind, problem)
+    unknown = [path for path, (kind, _) in told.items() if kind == "extra_forbidden"]
+    return [
+        problem
+        for path, (kind, problem) in told.items()
+        if not (_is_wrong_type(kind) and any(other.startswith(f"{path}.") for other in told))
+        and not (kind == "missing" and _is_misspelt(path, unknown))
+    ]
+
+
+def _is_wrong_type(kind: str) -> bool:
+    return kind.endswith("_type") or kind == "literal_error"
+
+
+def _is_misspelt(missing: str, unknown: Sequence[str]) -> bool:
+    """Whether a missing key stands there under a similar name, which is told instead."""
+    section, _, key = missing.rpartition(".")
+    keys = [other_key for other, _, other_key in (path.rpartition(".") for path in unknown) if other == section]
+    return bool(difflib.get_close_matches(key, keys))
 
 
 def _problem(detail: ErrorDetails, slot: Slot, places: Located, base: Path) -> Problem:
@@ -110,7 +127,9 @@ def _problem(detail: ErrorDetails, slot: Slot, places: Located, base: Path) -> P
             return Problem(_key_of(places, path[:-1]), dotted(path), f"missing; choose {alternatives(list(slot.tags))}")
         case "union_tag_invalid":
             path = (*path, str(slot.discriminator))
-            return Problem(_value_of(places, path), dotted(path), _unknown_tag(detail["input"], path, slot))
+            data = detail["input"]
+            tag = data.get(slot.discriminator) if isinstance(data, dict) else data
+            return Problem(_value_of(places, path), dotted(path), unknown_tag(tag, path, slot))
         case "value_error":
             return _custom(str(context["error"]), path, slot, places)
         case _:
@@ -149,7 +168,7 @@ def _rule(detail: ErrorDetails, slot: Slot) -> str:
     kind = detail["type"]
     if kind in bounds:
         key, sign = bounds[kind]
-        return f"must be {sign} {_bound(context[key])}, but got {shown(value)}"
+        return f"must be {sign} {number_text(context[key])}, but got {number_text(value)}"
     if kind in ("too_short", "too_long"):
         bound, number = (
             ("at least", context.get("min_length")) if kind == "too_short" else ("at most", context["max_length"])
@@ -162,9 +181,12 @@ def _rule(detail: ErrorDetails, slot: Slot) -> str:
         return f"must match {context['pattern']}, but got {shown(value)}"
     if kind == "finite_number":
         return f"must be a finite number, but got {shown(value)}"
-    if kind.endswith("_type") or kind == "literal_error":
+    if _is_wrong_type(kind):
         if isinstance(value, str) and value in slot.tags:
             return f"must be a mapping: write {{{slot.discriminator}: {value}}}"
+        if isinstance(value, dict) and len(value) == 1 and not slot.models and slot.mapping_of is None:
+            (key,) = value
+            return f"{key!r} is not a domain; {did_you_mean(key, KEYWORDS)}"
         return f"must be {slot.words()}, but got {shown(value)}"
     return _lower(detail["msg"])
 
@@ -173,15 +195,15 @@ def _custom(message: str, path: Path, slot: Slot, places: Located) -> Problem:
     """A validator of ours; one over a whole config names the path it means at the head of its message."""
     of_several = bool(slot.models)
     if of_several and (named := re.match(r"([A-Za-z]\S*): ", message)):
-        inner = tuple(int(part) if part.isdigit() else part for part in named[1].split("."))
-        if inner in places:
-            return Problem(places[inner].value, named[1], message[named.end() :], crosses_fields=True)
+        place = next((place for path, place in places.items() if dotted(path) == named[1]), None)
+        if place:
+            return Problem(place.value, named[1], message[named.end() :], crosses_fields=True)
     where = _key_of(places, path) if of_several else _value_of(places, path)
     return Problem(where, dotted(path), message, crosses_fields=of_several)
 
 
-def _unknown_tag(data: Any, path: Path, slot: Slot) -> str:
-    tag = data.get(slot.discriminator) if isinstance(data, dict) else data
+def unknown_tag(tag: Any, path: Path, slot: Slot) -> str:
+    """The message for a name at ``path`` that no member of the union at ``slot`` has."""
     legal = alternatives(list(slot.tags))
     if not isinstance(tag, str):
         return f"must be {legal}, but got {shown(tag)}"
@@ -200,16 +222,14 @@ def shown(value: Any) -> str:
             return "true" if value else "false"
         case str():
             return f"the text {value!r}" if len(value) <= 60 else f"the text {value[:57]!r}..."
+        case float() if value.is_integer():
+            return repr(value)  # 16.0, which is no integer
         case int() | float():
             return number_text(value)
         case dict():
             return "a mapping"
         case _:
             return "a list"
-
-
-def _bound(value: Any) -> str:
-    return number_text(int(value) if value == int(value) else value)
 
 
 def _lower(text: str) -> str:

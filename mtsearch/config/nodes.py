@@ -182,7 +182,7 @@ def from_plain(value: Any, path: Path = (), where: Where | None = None, *, given
         case _:
             raise ConfigError(
                 f"{dotted(path) or 'the config'}: must be plain data (mappings, lists, text, numbers, true, false, "
-                f"null), but got a {type(value).__name__}"
+                f"null), but got {value!r}"
             )
 
 

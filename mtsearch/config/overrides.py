@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from mtsearch.config import yaml12
 from mtsearch.config.defaults import filled, method_slot
-from mtsearch.config.domains import scalar_text
-from mtsearch.config.messages import Problem, did_you_mean, raise_problems, shown, unknown_key
+from mtsearch.config.domains import Scalar, scalar_text
+from mtsearch.config.messages import Problem, did_you_mean, raise_problems, unknown_key, unknown_tag
 from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Path, SameAs, Where, dotted
 from mtsearch.config.slots import Slot, alternatives
-from mtsearch.config.syntax import read
+from mtsearch.config.syntax import read, written
 from mtsearch.errors import ConfigError
 
 __all__ = ["Override", "apply", "parse_override"]
@@ -77,11 +77,10 @@ class _Setting:
                 index = int(rest[0]) if rest[0].isdigit() else -1
                 child = slot.child(index)
                 if not 0 <= index < len(node.nodes) or child is None:
-                    raise self._error(
-                        (*done, rest[0]), f"a list of {len(node.nodes)}; give an index from 0, or the whole"
-                    )
+                    raise self._error((*done, rest[0]), f"is not there; the list has {len(node.nodes)}, counted from 0")
                 changed = self.set(node.nodes[index], child, (*done, index), rest[1:])
-                return replace(node, nodes=(*node.nodes[:index], changed, *node.nodes[index + 1 :]))
+                nodes = (*node.nodes[:index], changed, *node.nodes[index + 1 :])
+                return replace(node, nodes=nodes, where=self._override.where)
             case Leaf() if slot.models:
                 return self.set(filled(Fields({}, node.where), slot), slot, done, rest)
             case SameAs():
@@ -111,10 +110,9 @@ class _Setting:
         entry = node.entries.get(key)
         if entry is None:
             if child.models and len(rest) > 1:
-                message = (
-                    did_you_mean(key, node.entries) + f"; a new one is set as a whole: '{dotted((*done, key))}={{...}}'"
-                )
-                raise self._error((*done, key), f"is not there; {message}")
+                close = did_you_mean(key, node.entries)
+                whole = f"--set '{dotted((*done, key))}={{...}}'"
+                raise self._error((*done, key), f"is not there; {close} A new one is set as a whole: {whole}")
             entry = Entry(Leaf(None))
         changed = self.set(entry.node, child, (*done, key), rest[1:])
         return replace(node, entries={**node.entries, key: Entry(changed, self._override.where)})
@@ -133,22 +131,25 @@ class _Setting:
         tag = self._override.value
         if isinstance(tag, Leaf) and isinstance(tag.value, str) and tag.value in slot.tags:
             return tag
-        found = shown(tag.value) if isinstance(tag, Leaf) else "something else"
-        raise self._error((*path, str(slot.discriminator)), f"must be {' or '.join(slot.tags)}, but got {found}")
+        path = (*path, str(slot.discriminator))
+        raise self._error(path, unknown_tag(written(tag), path, slot))
 
     def _set_in_branches(self, node: Choice, slot: Slot, done: Path, rest: tuple[str, ...]) -> Node:
         if rest == (slot.discriminator,):
             tag = self._tag(slot, done)
-            fitting = [option for option in node.options if _tag_of(option.node, slot) == tag.value]
+            fitting = [option for option in node.options if tag.value in _names(option.node, rest[0])]
             if not fitting:
                 return self._renamed(Fields({}, node.where), slot, done)
-            return fitting[0].node if len(fitting) == 1 else replace(node, options=tuple(fitting))
-        holding = [option for option in node.options if _holds(option.node, slot, rest[0])]
-        if not holding:
-            keys = Slot(slot.annotation, None)
-            raise self._error((*done, rest[0]), self._unknown(rest[0], keys))
+            if len(fitting) > 1:
+                return replace(node, options=tuple(fitting))
+            only = fitting[0].node
+            return self._set_in_branches(only, slot, done, rest) if isinstance(only, Choice) else only
+        if not any(_holds(option.node, slot, rest[0]) for option in node.options):
+            raise self._error((*done, rest[0]), self._unknown(rest[0], slot))
         options = (
-            replace(option, node=self.set(option.node, slot, done, rest)) if option in holding else option
+            replace(option, node=self.set(option.node, slot, done, rest))
+            if _holds(option.node, slot, rest[0])
+            else option
             for option in node.options
         )
         return replace(node, options=tuple(options))
@@ -164,15 +165,22 @@ class _Setting:
         return ConfigError(str(Problem(self._override.where, dotted(path), message)))
 
 
-def _tag_of(node: Node, slot: Slot) -> object:
-    entry = node.entries.get(slot.discriminator or "") if isinstance(node, Fields) else None
-    return entry.node.value if entry and isinstance(entry.node, Leaf) else None
+def _names(node: Node, discriminator: str) -> set[Scalar]:
+    """The methods that a branch, or a choice of branches, can be."""
+    match node:
+        case Choice():
+            return {name for option in node.options for name in _names(option.node, discriminator)}
+        case Fields() if discriminator in node.entries:
+            tag = node.entries[discriminator].node
+            return {tag.value} if isinstance(tag, Leaf) else set()
+        case _:
+            return set()
 
 
 def _holds(node: Node, slot: Slot, key: str) -> bool:
     if isinstance(node, Choice):
         return any(_holds(option.node, slot, key) for option in node.options)
-    return isinstance(node, Fields) and method_slot(node, slot).child(key) is not None
+    return isinstance(node, Fields) and (key in node.entries or key in method_slot(node, slot).keys)
 
 
 def _paths(node: Node, path: Path) -> list[str]:

@@ -11,13 +11,13 @@ from typing import Any, Literal, assert_never
 from pydantic import Field, ValidationError, create_model
 
 from mtsearch.config.base import Frozen
-from mtsearch.config.domains import Categorical, Domain, Scalar, number_text, same_scalar, scalar_text
+from mtsearch.config.domains import KEYWORDS, Categorical, Domain, Scalar, number_text, same_scalar, scalar_text
 from mtsearch.config.environment import escaped
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems, schema_problems
 from mtsearch.config.nodes import Choice, Fields, Items, Leaf, Located, Node, Open, Path, Place, SameAs, Where, dotted
 from mtsearch.config.schema import trial_schema
 from mtsearch.config.slots import Slot
-from mtsearch.config.syntax import KEYWORDS, written
+from mtsearch.config.syntax import written
 from mtsearch.config.trial import Resources, SearchConfig, TrialConfig
 from mtsearch.config.yaml12 import dump
 from mtsearch.errors import ConfigError

@@ -19,15 +19,12 @@ import math
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from mtsearch.config.domains import Float, Int, Scalar, grid_end, number_text, same_scalar, scalar_text
+from mtsearch.config.domains import KEYWORDS, Float, Int, Scalar, grid_end, number_text, same_scalar, scalar_text
 from mtsearch.config.messages import Problem, shown
 from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Option, Path, SameAs, Where, dotted
 from mtsearch.config.slots import Slot
 
-__all__ = ["KEYWORDS", "NEVER_SEARCHED", "read", "written"]
-
-_RANGES = ("uniform", "loguniform", "quniform", "qloguniform", "int", "logint")
-KEYWORDS = (*_RANGES, "choice", "same_as")
+__all__ = ["NEVER_SEARCHED", "read", "written"]
 
 NEVER_SEARCHED = ("name", "plugins", "search", "resources", "environment")
 
@@ -126,7 +123,7 @@ def _read_range(keyword: str, argument: Node, where: Where | None) -> Open:
     )
     lengths = (3,) if stepped else (2, 3) if keyword == "int" else (2,)
     if not isinstance(argument, Items) or len(argument.nodes) not in lengths:
-        found = f"{len(argument.nodes)} values" if isinstance(argument, Items) else _found(argument)
+        found = f"a list of {len(argument.nodes)}" if isinstance(argument, Items) else _found(argument)
         raise _BrokenDomainError(argument.where, f"{keyword} takes {wanted}, but got {found}")
     numbers = [_number(child, keyword, int if integers else float) for child in argument.nodes]
     low, high, *steps = numbers

@@ -105,7 +105,7 @@ class TrialConfig(Frozen):
     def _task_names_are_plain(self) -> TrialConfig:
         for name in self.tasks:
             if not _TASK_NAME.fullmatch(name):
-                raise ValueError(f"a task's name must be letters, digits, _ and -, but got {name!r}")
+                raise ValueError(f"tasks.{name}: a task's name must be letters, digits, _ and -, but got {name!r}")
         return self
 
     @model_validator(mode="after")

@@ -57,7 +57,7 @@ class _Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
             raise yaml.MarkedYAMLError(
-                problem=f"explicit tags such as {event.tag} are refused", problem_mark=event.start_mark
+                problem=f"the tag {event.tag.replace(_TAG, '!!')} is refused, as all are", problem_mark=event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -102,14 +102,15 @@ def parse(text: str, source: str, *, numbered: bool = True) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = _at(source, numbered, mark.line, mark.column) if mark else Where(source)
+        # PyYAML tells some problems in two halves: "expected a single document", "but found another".
+        halves = (error.context, error.problem) if str(error.problem).startswith("but ") else (error.problem,)
+        problem = " ".join(filter(None, halves))
         remedy = "; indent with spaces" if "\\t" in str(error.problem) else ""
-        raise ConfigError(f"{where}: not valid YAML: {error.problem or error.context}{remedy}") from None
+        raise ConfigError(f"{where}: not valid YAML: {problem}{remedy}") from None
     except ReaderError as error:
         before = text[: error.position]
         where = _at(source, numbered, before.count("\n"), error.position - (before.rfind("\n") + 1))
-        raise ConfigError(
-            f"{where}: not valid YAML: the character U+{ord(str(error.character)):04X} is not allowed"
-        ) from None
+        raise ConfigError(f"{where}: not valid YAML: the character U+{error.character:04X} is not allowed") from None
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply for a config") from None
 
