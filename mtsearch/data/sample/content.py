@@ -344,14 +344,15 @@ class Content:
         return self._whole(topic) if topic.wholes and self._chance.happens(0.45) else self._part(topic)
 
     def _polar(self, concept: str, polarity: float) -> Attribute:
-        return Attribute(self._chance.pick(polar_qualities(kind_of(concept), polarity)))
+        kind = kind_of(concept) if self._chance.happens(0.5) else ""  # what goes with all is said more often
+        return Attribute(self._chance.pick(polar_qualities(kind, polarity)))
 
     def _judgement(self, topic: Topic, sign: int, tense: _Judged) -> Clause:
         """A verdict on the topic's whole or on a part of it; on a part, if the topic has no wholes."""
         forms: tuple[tuple[float, Callable[[Topic, int, _Judged], Clause]], ...] = (
-            (0.5, self._quality_judgement),
-            (0.16, self._feeling),
-            (0.14, self._effect),
+            (0.56, self._quality_judgement),
+            (0.14, self._feeling),
+            (0.12, self._effect),
             (0.08 if topic.wholes else 0, self._shaping),
             (0.12 if topic.wholes else 0, self._possession),
         )
@@ -368,7 +369,7 @@ class Content:
             return State(subject, verdict=verdict, tense=tense, negated=negated)
         attribute = self._polar(subject.concept, sign * strength)
         other = self._polar(subject.concept, sign * strength)
-        if not negated and other != attribute and self._chance.happens(0.15):
+        if not negated and other != attribute and self._chance.happens(0.3):
             return State(subject, (attribute, other), tense=tense)
         graded = replace(attribute, degree=self._degree(sign, strength, negated=negated))
         return State(subject, (graded,), tense=tense, negated=negated)

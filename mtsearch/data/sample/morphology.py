@@ -58,7 +58,7 @@ def _with_s(word: str) -> str:
 
 
 def _doubled(verb: str) -> str:
-    return verb + verb[-1] if _DOUBLED.fullmatch(verb) or verb == "begin" else verb
+    return verb + verb[-1] if _DOUBLED.fullmatch(verb) or verb in {"begin", "regret"} else verb
 
 
 def plural(noun: str) -> str:
