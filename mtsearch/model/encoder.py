@@ -86,6 +86,8 @@ def load_tokenizer(source: EncoderSource) -> Any:
         raise _unusable(source, "tokenizer", error) from error
     if not tokenizer.is_fast:
         raise EncoderError(f"encoder.model: {source.name!r} must have a fast tokenizer (tokenizer.json), but has none")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes an empty one where there are no files
+        raise EncoderError(f"encoder.model: {source.name!r} must have a vocabulary (tokenizer.json), but has none")
     return tokenizer
 
 
