@@ -23,7 +23,7 @@ from mtsearch.errors import ConfigError
 
 __all__ = ["dump", "flow", "parse"]
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 _TAG = "tag:yaml.org,2002:"
 _CORE_SCHEMA = [  # https://yaml.org/spec/1.2.2/#1032-tag-resolution, and the merge key of YAML 1.1
