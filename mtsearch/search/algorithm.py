@@ -102,6 +102,10 @@ class StopWhenTold(Stopper):  # type: ignore[misc]
         """No trial is stopped for its result."""
         return False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray saves its stopper for a restore that we never ask for, and a driver cannot be saved."""
+        return {}
+
     def stop_all(self) -> bool:
         """Whether everything is to stop."""
         return self._driver.must_stop

@@ -1,4 +1,4 @@
-"""Runs a search, new or from where it was left: puts the driver, Ray's Tuner and the run folder together."""
+"""Runs a search, new or from where it was left: puts the driver, Ray Tune and the run folder together."""
 
 from __future__ import annotations
 
@@ -216,18 +216,20 @@ def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: 
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         with environment(settings), _quiet("ray.tune", "ray.train"):
-            tune.Tuner(
+            # Not Tuner, which is the same behind a pickle of all that it is given and a grid of results in memory.
+            tune.run(
                 Trial,
-                tune_config=tune.TuneConfig(search_alg=Algorithm(driver), scheduler=scheduler, reuse_actors=True),
-                run_config=tune.RunConfig(
-                    name="tune",
-                    storage_path=str(scratch),
-                    failure_config=tune.FailureConfig(max_failures=_DEATHS_OF_A_WORKER),
-                    callbacks=[Recorder(driver)],
-                    stop=StopWhenTold(driver),
-                    verbose=0,
-                ),
-            ).fit()
+                name="tune",
+                storage_path=str(scratch),
+                search_alg=Algorithm(driver),
+                scheduler=scheduler,
+                stop=StopWhenTold(driver),
+                callbacks=[Recorder(driver)],
+                max_failures=_DEATHS_OF_A_WORKER,
+                reuse_actors=True,
+                raise_on_failed_trial=False,
+                verbose=0,
+            )
     except TuneError as error:
         raise driver.fault or error from error
     finally:

@@ -1,0 +1,96 @@
+"""Repeat a trial of an earlier run, and say how this machine differs from the one that it ran on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mtsearch.errors import RunError
+from mtsearch.search.outcome import Outcome
+from mtsearch_analysis import load_run
+
+__all__ = ["Repeated"]
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A trial to repeat.
+
+    Attributes:
+        name: of the new run folder.
+        config: of the trial, with the objective and the resources of its run; plain data for ``train``.
+        recorded: the trial's row of the table.
+        environment: what it ran on, as its run recorded it.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    recorded: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: Path, trial: str) -> Repeated:
+        """A trial of a run folder.
+
+        Raises:
+            RunError: there is no such run or trial.
+        """
+        try:
+            trials = load_run(run).trials
+            resolved = yaml.safe_load((run / "resolved.yaml").read_text(encoding="utf-8"))
+            environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(f"{run}: must be a run folder to repeat a trial of, but: {error}") from error
+        rows = trials[trials["trial_id"] == trial]
+        path = run / "trials" / trial / "config.yaml"
+        if rows.empty or not path.is_file():
+            known = ", ".join(trials["trial_id"].head(5))
+            raise RunError(f"{run}: there is no trial {trial!r} that was run; trials are {known}, ..")
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name = f"{config['name']}-{trial}-again"[:100]
+        objective = {key: resolved["search"][key] for key in ("metric", "scored_tasks")}
+        held = {key: environment["resources"][key] for key in ("cpus", "gpus")}
+        return cls(
+            name=name,
+            config={**config, "name": name, "search": objective, "resources": held},
+            recorded=rows.iloc[0].to_dict(),
+            environment=environment,
+        )
+
+    def differences(self) -> list[tuple[str, str]]:
+        """How what is here differs from what the trial ran on; numbers may differ in their last digits then."""
+        here = {"python": platform.python_version()}
+        for package in self.environment["versions"]:
+            if package not in here:
+                try:
+                    here[package] = importlib.metadata.version(package)
+                except importlib.metadata.PackageNotFoundError:
+                    here[package] = "none"
+        found = [
+            f"{package} {version} -> {here[package]}"
+            for package, version in self.environment["versions"].items()
+            if here[package] != version
+        ]
+        hardware = self.environment["hardware"]
+        for key, now in (("platform", platform.platform()), ("processor", platform.processor() or platform.machine())):
+            if hardware.get(key) != now:
+                found.append(f"{key} {hardware.get(key)} -> {now}")
+        return [("environment", "; ".join(found) or "as it was, as far as versions and machine tell")]
+
+    def compared(self, outcome: Outcome) -> list[tuple[str, str]]:
+        """The scores then and now."""
+        pairs = []
+        for name, value in outcome.scores.items():
+            before = self.recorded.get(f"best/{name}")
+            if before is not None and not pd.isna(before):
+                same = "the same" if value == before else f"differs by {value - before:+.2g}"
+                pairs.append((name, f"{before:.6f} then, {value:.6f} now: {same}"))
+        return pairs

@@ -1,0 +1,138 @@
+"""Spaces, made-up reports and one Ray for all tests of the search."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mtsearch.config.load import load_space
+from mtsearch.config.space import SearchSpace
+from mtsearch.search.events import Event, Reported, RunStarted, Started, Stopped, StopStatus, Suggested
+
+
+@pytest.fixture(scope="session")
+def make_space() -> Callable[..., SearchSpace]:
+    """A space with a conditional, of which no encoder or data is needed; keyword arguments replace sections."""
+
+    def make(search: dict[str, Any] | None = None, **sections: Any) -> SearchSpace:
+        return load_space(
+            {
+                "name": "space",
+                "tasks": {"sentiment": {"kind": "classification", "data": "sst5"}},
+                "training": {"epochs": 10, "batch_size": {"choice": [16, 32, 64]}},
+                "optimizer": {"name": "adamw", "lr": {"loguniform": [1e-5, 3e-4]}},
+                "schedule": {"choice": [{"name": "linear"}, {"name": "plateau", "patience": {"int": [1, 4]}}]},
+                "search": {"trials": 8, "algorithm": {"name": "tpe", "startup_trials": 3}, **(search or {})},
+                **sections,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ray_session(_own_cache: None) -> Iterator[None]:
+    """A Ray with two cores that all tests share."""
+    import ray
+
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing is written into the home folder, and no one else is let in
+    quiet = {"OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    os.environ.update(quiet)
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000
+    )
+    yield
+    ray.shutdown()
+
+
+def report(evaluation: int, score: float | None, best: tuple[int, float] | None = None, **changes: Any) -> dict[str, Any]:
+    """A report as JSON values; ``best`` is (evaluation, score), by default this one."""
+    best_evaluation, best_score = best or (evaluation, score)
+    return {
+        "evaluation": evaluation,
+        "step": 10 * evaluation,
+        "epoch": float(evaluation),
+        "examples_seen": 100 * evaluation,
+        "seconds": 2.0 * evaluation,
+        "scores": {} if score is None else {"sentiment.accuracy": score, "mean_score": score},
+        "score": score,
+        "best_score": best_score,
+        "best_evaluation": best_evaluation,
+        "measurements": []
+        if score is None
+        else [{"task": "", "split": "dev", "metric": "mean_score", "value": score}],
+        "outcome": "running",
+        "reason": "",
+        "facts": {"parameters": 1000, "examples_per_second": 50.0},
+        "checkpoint": f"evaluation-{evaluation:04d}",
+        **changes,
+    }
+
+
+def said(evaluation: int, score: float | None, outcome: str = "running", reason: str = "", **changes: Any) -> dict[str, Any]:
+    """What a worker says of an evaluation."""
+    told = {
+        "report": report(evaluation, score, outcome=outcome, **changes),
+        "checkpoint": f"trials/x/attempt-1/checkpoints/evaluation-{evaluation:04d}",
+        "precision": "fp32",
+        "data": {"sentiment": {"origin": "path", "where": "there", "hash": "abcd"}} if evaluation == 1 else None,
+    }
+    return {"outcome": outcome, "reason": reason, "evaluation": evaluation, "score": score, "told": json.dumps(told)}
+
+
+class Story:
+    """Events as a run would write them, a second apart."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def _add(self, kind: type[Any], **values: Any) -> Story:
+        self.events.append(kind(time=float(len(self.events)), **values))
+        return self
+
+    def begun(self, trials: int = 8, rungs: tuple[int, ...] | None = (1, 3, 9), extra: int = 0) -> Story:
+        return self._add(
+            RunStarted,
+            identity={"a": 1},
+            trials=trials,
+            extra=extra,
+            extended=extra > 0,
+            rungs=rungs,
+            host="here",
+            pid=1,
+            versions={},
+        )
+
+    def suggested(self, number: int, gpus: float = 0.0, params: dict[str, Any] | None = None) -> Story:
+        config = {"training": {"seed": 7}, "tasks": {"sentiment": {"metrics": ["accuracy"], "data": {}}}, "plugins": []}
+        return self._add(
+            Suggested,
+            trial_id=f"t{number:04d}",
+            number=number,
+            params=params or {},
+            config=config,
+            config_hash="c",
+            gpus=gpus,
+            start=None,
+        )
+
+    def started(self, number: int, attempt: int = 1) -> Story:
+        return self._add(Started, trial_id=f"t{number:04d}", attempt=attempt, node="n1")
+
+    def reported(self, number: int, *args: Any, **changes: Any) -> Story:
+        values = report(*args, **changes)
+        return self._add(
+            Reported,
+            trial_id=f"t{number:04d}",
+            report=values,
+            checkpoint=f"trials/t{number:04d}/attempt-1/checkpoints/{values['checkpoint']}",
+            precision="fp32",
+            data=None,
+        )
+
+    def stopped(self, number: int, status: StopStatus, reason: str = "because") -> Story:
+        return self._add(Stopped, trial_id=f"t{number:04d}", status=status, reason=reason)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import resource
+import signal
+from multiprocessing.synchronize import Event as Flag
+from pathlib import Path
+
+import pytest
+
+from mtsearch.errors import RunError
+from mtsearch.search.events import EVENTS, EventLog, Infeasible, Retrained, RunEnded, read_events
+from tests.search.conftest import Story
+
+
+def a_story() -> Story:
+    story = Story().begun().suggested(0).started(0).reported(0, 1, 0.5).stopped(0, "completed")
+    story.events.append(
+        Infeasible(time=9.0, trial_id="t0001", number=1, params={"a": None, "b": True}, reason="no", start=0)
+    )
+    story.events.append(Retrained(time=10.0, trial_id="t0000", checkpoint="retrained/x"))
+    story.events.append(RunEnded(time=11.0, reason="done"))
+    return story
+
+
+def test_every_kind_of_event_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    events = a_story().events
+    with EventLog(tmp_path) as log:
+        for event in events:
+            log.append(event)
+        assert list(read_events(tmp_path)) == events  # while it is open, too
+
+
+def test_a_torn_last_line_is_cut_and_the_next_event_stands_on_its_own_line(tmp_path: Path) -> None:
+    first, second, third, *_ = a_story().events
+    with EventLog(tmp_path) as log:
+        log.append(first)
+        log.append(second)
+    path = tmp_path / EVENTS
+    for torn in (path.read_bytes()[:-7], path.read_bytes()[:-1], path.read_bytes() + b"\0\0\0\0\n"):
+        path.write_bytes(torn)
+        kept = list(read_events(tmp_path))
+        with EventLog(tmp_path) as log:
+            log.append(third)
+        assert list(read_events(tmp_path)) == [*kept, third]
+        assert kept in ([first], [first, second])
+        path.write_bytes(b"")
+        with EventLog(tmp_path) as log:
+            log.append(first)
+            log.append(second)
+
+
+def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        for event in a_story().events[:3]:
+            log.append(event)
+    lines = (tmp_path / EVENTS).read_bytes().splitlines(keepends=True)
+    (tmp_path / EVENTS).write_bytes(lines[0] + b'{"event":"?"}\n' + lines[2])
+    with pytest.raises(RunError, match=rf"{EVENTS}:2: every line must be an event"):
+        list(read_events(tmp_path))
+
+
+def test_a_number_that_is_not_finite_is_written_as_null(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        for event in Story().begun().suggested(0).reported(0, 1, math.nan, outcome="diverged").events:
+            log.append(event)
+    text = (tmp_path / EVENTS).read_text()
+    assert "NaN" not in text
+    assert '"score":null' in text
+
+
+def hold(folder: Path, is_held: Flag, may_go: Flag) -> None:
+    with EventLog(folder) as log:
+        log.append(Story().begun().events[0])
+        is_held.set()
+        may_go.wait(30)
+
+
+def test_a_second_driver_is_refused_until_the_first_is_gone_even_by_a_crash(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    is_held, may_go = context.Event(), context.Event()
+    first = context.Process(target=hold, args=(tmp_path, is_held, may_go))
+    first.start()
+    try:
+        assert is_held.wait(30)
+        with pytest.raises(RunError, match=r"one driver at a time .* \(process 1 on here\)"):
+            EventLog(tmp_path)
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+        first.join(30)
+        with EventLog(tmp_path):
+            assert len(list(read_events(tmp_path))) == 1
+    finally:
+        may_go.set()
+        first.join(30)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="must be writable"):
+        EventLog(tmp_path / "file" / "run")
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_the_events_readable(tmp_path: Path) -> None:
+    first, second, *_ = a_story().events
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with EventLog(tmp_path) as log:
+        log.append(first)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / EVENTS).stat().st_size + 20, limits[1]))
+        try:
+            with pytest.raises(RunError, match="make room and run again"):
+                log.append(second)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        log.append(second)
+    assert list(read_events(tmp_path)) == [first, second]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from mtsearch.search.events import RunEnded
+from mtsearch.search.state import fold
+from tests.search.conftest import Story
+
+
+def test_a_trial_counts_with_its_best_score_and_remembers_both_best_and_last() -> None:
+    story = Story().begun().suggested(0).started(0)
+    story.reported(0, 1, 0.4).reported(0, 2, 0.7).reported(0, 3, 0.6, (2, 0.7))
+    trial = fold(story.events).trials["t0000"]
+    assert (trial.best_score, trial.best_epoch, trial.last_epoch) == (0.7, 2.0, 3.0)
+    assert trial.best_scores["mean_score"] == 0.7
+    assert trial.last_scores["mean_score"] == 0.6
+    assert trial.best_checkpoint == "trials/t0000/attempt-1/checkpoints/evaluation-0002"
+    assert trial.best_so_far() == {1: 0.4, 2: 0.7, 3: 0.7}
+
+
+def test_a_diverged_report_gives_no_score() -> None:
+    story = Story().begun().suggested(0).started(0).reported(0, 1, 0.4)
+    story.reported(0, 2, None, (1, 0.4), outcome="diverged").stopped(0, "diverged", "NaN")
+    trial = fold(story.events).trials["t0000"]
+    assert trial.scores == {1: 0.4}
+    assert (trial.status, trial.reason, trial.best_score) == ("diverged", "NaN", 0.4)
+    assert trial.seconds == 4.0
+
+
+def test_a_rung_that_stops_a_trial_was_not_passed() -> None:
+    story = Story().begun(rungs=(1, 3)).suggested(0).suggested(1)
+    story.reported(0, 1, 0.1).stopped(0, "pruned")
+    story.reported(1, 1, 0.5).reported(1, 2, 0.5).reported(1, 3, 0.5)
+    state = fold(story.events)
+    assert state.trials["t0000"].rung == 0
+    assert state.trials["t0001"].rung == 2
+
+
+def test_without_a_trial_scheduler_there_are_no_rungs() -> None:
+    assert fold(Story().begun(rungs=None).suggested(0).reported(0, 1, 0.5).events).trials["t0000"].rung is None
+
+
+def test_ranking_takes_ties_by_examples_seen_and_then_by_number() -> None:
+    story = Story().begun()
+    for number in range(3):
+        story.suggested(number)
+    story.reported(0, 2, 0.5).reported(1, 1, 0.5).reported(2, 1, 0.5)
+    assert [trial.trial_id for trial in fold(story.events).ranking()] == ["t0001", "t0002", "t0000"]
+
+
+def test_an_interrupted_trial_is_open_and_runs_again_when_started() -> None:
+    story = Story().begun().suggested(0).started(0).stopped(0, "interrupted")
+    assert [trial.trial_id for trial in fold(story.events).open] == ["t0000"]
+    trial = fold(story.started(0, attempt=2).events).trials["t0000"]
+    assert (trial.status, trial.reason, trial.ended_at, trial.attempts) == ("running", None, None, 2)
+
+
+def test_time_between_two_drivers_does_not_count() -> None:
+    story = Story().begun().suggested(0)  # at 0 and 1
+    later = Story()
+    later.events = [None] * 100  # type: ignore[list-item]  # a hundred seconds pass
+    later.begun().suggested(1)  # at 100 and 101
+    assert fold([*story.events, *later.events[100:]]).seconds == 2.0
+
+
+def test_an_extension_begins_the_budgets_anew() -> None:
+    story = Story().begun().suggested(0, gpus=0.5).reported(0, 3, 0.5)
+    story.events.append(RunEnded(time=3.0, reason="done"))
+    before = fold(story.events)
+    after = fold(story.begun(trials=10, extra=2).events)
+    assert (before.ended, after.ended) == ("done", None)
+    assert after.seconds_granted_from == before.seconds == 3.0
+    assert after.gpu_seconds_granted_from == before.gpu_seconds == pytest.approx(3.0)
+    assert after.target == 10
