@@ -88,8 +88,8 @@ def test_same_as_shares_a_section_and_follows_another_same_as(tmp_path: Path) ->
         "  c: {kind: classification, data: sst5, head: {same_as: tasks.a.head}}\n"
     )
     config = space_of(text, tmp_path).config_from_params({"tasks.a.head.hidden_layers": 3})
-    assert config.tasks["b"].head == config.tasks["c"].head == config.tasks["a"].head  # type: ignore[union-attr]
-    assert config.tasks["b"].head.hidden_layers == 3  # type: ignore[union-attr]
+    assert config.tasks["b"].head == config.tasks["c"].head == config.tasks["a"].head
+    assert config.tasks["b"].head.hidden_layers == 3
 
 
 def test_a_domain_within_a_list_is_searched(tmp_path: Path) -> None:
