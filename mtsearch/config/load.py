@@ -12,7 +12,6 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
-import mtsearch
 from mtsearch.config import environment, yaml12
 from mtsearch.config.check import check, default_problems
 from mtsearch.config.defaults import filled
@@ -81,7 +80,7 @@ def load_trial(source: Source, overrides: Sequence[str] = ()) -> Trial:
 
 def shipped_spaces() -> dict[str, Path]:
     """The spaces that come with mtsearch, by name."""
-    package = Path(mtsearch.__file__).parent
+    package = Path(__file__).parents[1]
     # An editable install has them in the repository.
     folders = (package / "search_spaces", package.parent / "search_spaces")
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
