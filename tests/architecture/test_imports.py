@@ -1,0 +1,152 @@
+"""Who may import whom. Every import counts: inside functions and for type checkers only, too."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis" / "mtsearch_analysis"}
+
+METHODS = ("mtsearch.optimizers", "mtsearch.samplers", "mtsearch.schedules")
+
+# Part of the project -> the other parts that it may import, besides mtsearch.errors. The longest name counts.
+# From the bottom to the top:
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "mtsearch.errors": (),
+    "mtsearch.config.base": (),
+    **dict.fromkeys(METHODS, ("mtsearch.config.base",)),
+    "mtsearch.data": ("mtsearch.config.base", "mtsearch.samplers.contract"),
+    "mtsearch.model.pooling": (),
+    "mtsearch.tasks": (
+        "mtsearch.config.base",
+        "mtsearch.data.examples",
+        "mtsearch.data.source",
+        "mtsearch.model.pooling",
+    ),
+    "mtsearch.config": (*METHODS, "mtsearch.tasks", "mtsearch.data.source"),
+    "mtsearch.model": ("mtsearch.config", "mtsearch.data", "mtsearch.tasks"),
+    "mtsearch.training": ("mtsearch.config", "mtsearch.data", "mtsearch.model", "mtsearch.tasks", *METHODS),
+    "mtsearch_analysis": (),
+    "mtsearch.search": ("mtsearch.config", "mtsearch.training", "mtsearch_analysis.tables"),
+    "mtsearch.api": ("mtsearch.config", "mtsearch.training", "mtsearch.search", "mtsearch_analysis"),
+    "mtsearch": ("mtsearch.api",),
+    "mtsearch.console": ("mtsearch.config", "mtsearch.training", "mtsearch.search"),
+    "mtsearch.cli": (
+        "mtsearch",
+        "mtsearch.api",
+        "mtsearch.config",
+        "mtsearch.console",
+        "mtsearch.training",
+        "mtsearch.search",
+        "mtsearch_analysis",
+    ),
+}
+
+# Library -> the only parts of mtsearch that may import it.
+ONLY_IN: dict[str, tuple[str, ...]] = {
+    "accelerate": ("mtsearch.training",),
+    "datasets": ("mtsearch.data.hub",),
+    "optuna": ("mtsearch.search",),
+    "ray": ("mtsearch.search",),
+    "rich": ("mtsearch.cli", "mtsearch.console"),
+    "typer": ("mtsearch.cli",),
+}
+
+NOT_IN_ANALYSIS = {"accelerate", "optuna", "ray", "rich", "sklearn", "torch", "transformers", "typer"}
+
+
+def module_files() -> dict[str, Path]:
+    """Every module of both packages, by its dotted name."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join((package, *(part for part in parts if part != "__init__")))] = path
+    return found
+
+
+MODULES = module_files()
+
+
+def imports(module: str) -> Iterator[tuple[int, str]]:
+    """The line and the full name of everything that a module imports."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{MODULES[module]}:{node.lineno}: a relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield node.lineno, name if name in MODULES else str(node.module)
+
+
+def within(name: str, part: str) -> bool:
+    # The root package's own row is for its __init__ alone.
+    return name == part or (part != "mtsearch" and name.startswith(f"{part}."))
+
+
+def part_of(name: str) -> str:
+    parts = [part for part in MAY_IMPORT if within(name, part)]
+    assert parts, f"{name} belongs to no part that MAY_IMPORT names: add its row"
+    return max(parts, key=len)
+
+
+def trespasses(module: str) -> Iterator[str]:
+    place = part_of(module)
+    for line, name in imports(module):
+        library = name.split(".")[0]
+        allowed = True
+        if library in PACKAGES:
+            mine = (place, "mtsearch.errors") if library == "mtsearch" else (place,)
+            allowed = any(within(name, part) for part in (*mine, *MAY_IMPORT[place]))
+        elif module.startswith("mtsearch_analysis"):
+            allowed = library not in NOT_IN_ANALYSIS
+        elif library in ONLY_IN:
+            allowed = any(within(module, part) for part in ONLY_IN[library])
+        if not allowed:
+            yield f"{MODULES[module].relative_to(ROOT)}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
+    assert list(trespasses(module)) == []
+
+
+def test_no_rule_is_left_over() -> None:
+    # A part that is gone, or renamed, would take its rule with it unseen.
+    named = {*MAY_IMPORT, *(part for parts in (*MAY_IMPORT.values(), *ONLY_IN.values()) for part in parts)}
+    assert sorted(named - set(MODULES)) == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    empty = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
+    assert [name for name in MODULES if empty & set(name.split("."))] == []
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["mtsearch", "mtsearch.cli"])
+def test_importing_it_imports_neither_torch_nor_ray(module: str) -> None:
+    heavy = {"optuna", "pandas", "ray", "torch", "transformers"}
+    assert run_python(f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))") == ""
+
+
+def test_the_trainer_needs_neither_ray_nor_optuna() -> None:
+    modules = [name for name in MODULES if within(name, "mtsearch.training")]
+    # None in sys.modules makes `import ray` fail, and find_spec say that there is no such package.
+    code = (
+        "import importlib, sys; sys.modules.update(ray=None, optuna=None)\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "print('imported')"
+    )
+    assert run_python(code) == "imported"
