@@ -77,8 +77,7 @@ class Proposals:
 
     def __init__(self, space: SearchSpace, state: RunState, journal: Path) -> None:
         self._space = space
-        self._domains = {dimension.name: dimension.domain for dimension in space.dimensions()}
-        self._distributions = {name: _distribution(domain) for name, domain in self._domains.items()}
+        self._distributions = {dimension.name: _distribution(dimension.domain) for dimension in space.dimensions()}
         # Readers of the old journal see a whole one at any time.
         temporary = journal.with_name(f".{journal.name}.tmp")
         self._journal = JournalFile(temporary)
@@ -101,8 +100,7 @@ class Proposals:
         """
         self._study.sampler = build_sampler(self._space.search.algorithm, self._space.search.seed, number)
         if start is not None:
-            fixed = {name: _to_optuna(self._domains[name], value) for name, value in start.items()}
-            self._study.enqueue_trial(fixed)
+            self._study.enqueue_trial(dict(start))
         trial = self._study.ask()
         assert trial.number == number, f"Optuna's trial {trial.number} is our {number}"
         draw = self._space.draw(lambda dimension: _suggest(trial, dimension))
@@ -212,20 +210,7 @@ def _distribution(domain: Domain) -> BaseDistribution:
         case Int():
             return IntDistribution(domain.low, domain.high, log=domain.log, step=1 if domain.log else domain.step)
         case Categorical():
-            return CategoricalDistribution(_choices(domain))
-
-
-def _choices(domain: Categorical) -> tuple[Any, ...]:
-    # Optuna finds an option by equality, to which true is 1.
-    options = domain.options
-    return options if len(set(options)) == len(options) else tuple(map(repr, options))
-
-
-def _to_optuna(domain: Domain, value: Any) -> Any:
-    if not isinstance(domain, Categorical):
-        return value
-    option = domain.settle(value)
-    return option if option in _choices(domain) else repr(option)
+            return CategoricalDistribution(domain.options)
 
 
 def _suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
@@ -235,6 +220,4 @@ def _suggest(trial: optuna.Trial, dimension: Dimension) -> Any:
         case IntDistribution() as d:
             return trial.suggest_int(dimension.name, d.low, d.high, log=d.log, step=d.step)
         case CategoricalDistribution() as d:
-            chosen = trial.suggest_categorical(dimension.name, d.choices)
-            assert isinstance(dimension.domain, Categorical)
-            return dimension.domain.options[d.choices.index(chosen)]
+            return trial.suggest_categorical(dimension.name, d.choices)

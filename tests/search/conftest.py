@@ -42,14 +42,14 @@ def ray_session(_own_cache: None) -> Iterator[None]:
     os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing is written into the home folder, and no one else is let in
     quiet = {"OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     os.environ.update(quiet)
-    ray.init(
-        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000
-    )
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
     yield
     ray.shutdown()
 
 
-def report(evaluation: int, score: float | None, best: tuple[int, float] | None = None, **changes: Any) -> dict[str, Any]:
+def report(
+    evaluation: int, score: float | None, best: tuple[int, float] | None = None, **changes: Any
+) -> dict[str, Any]:
     """A report as JSON values; ``best`` is (evaluation, score), by default this one."""
     best_evaluation, best_score = best or (evaluation, score)
     return {
@@ -62,9 +62,7 @@ def report(evaluation: int, score: float | None, best: tuple[int, float] | None 
         "score": score,
         "best_score": best_score,
         "best_evaluation": best_evaluation,
-        "measurements": []
-        if score is None
-        else [{"task": "", "split": "dev", "metric": "mean_score", "value": score}],
+        "measurements": [] if score is None else [{"task": "", "split": "dev", "metric": "mean_score", "value": score}],
         "outcome": "running",
         "reason": "",
         "facts": {"parameters": 1000, "examples_per_second": 50.0},
@@ -73,7 +71,9 @@ def report(evaluation: int, score: float | None, best: tuple[int, float] | None 
     }
 
 
-def said(evaluation: int, score: float | None, outcome: str = "running", reason: str = "", **changes: Any) -> dict[str, Any]:
+def said(
+    evaluation: int, score: float | None, outcome: str = "running", reason: str = "", **changes: Any
+) -> dict[str, Any]:
     """What a worker says of an evaluation."""
     told = {
         "report": report(evaluation, score, outcome=outcome, **changes),

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState as OptunaState
+
+from mtsearch.config.space import SearchSpace
+from mtsearch.search.proposals import JOURNAL, Proposal, Proposals
+from mtsearch.search.state import RunState
+from tests.search.conftest import Story
+
+MakeSpace = Callable[..., SearchSpace]
+
+
+opened: list[Search] = []
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    while opened:
+        opened.pop().proposals.close()
+
+
+class Search:
+    """A search without workers: what is proposed is scored by a formula, and told."""
+
+    def __init__(
+        self, space: SearchSpace, folder: Path, state: RunState | None = None, story: Story | None = None
+    ) -> None:
+        opened.append(self)
+        self.story = story or Story().begun(rungs=None)
+        self.state = state or RunState()
+        self.proposals = Proposals(space, self.state, folder / JOURNAL)
+        self.journal = folder / JOURNAL
+        self._num_applied = 0
+        if state is None:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        for event in self.story.events[self._num_applied :]:
+            self.state.apply(event)
+        self._num_applied = len(self.story.events)
+
+    def propose(self, start: dict[str, Any] | None = None) -> Proposal:
+        number = len(self.state.trials)
+        proposal = self.proposals.propose(number, start)
+        self.story.suggested(number, params=dict(proposal.params))
+        self._catch_up()
+        return proposal
+
+    def report(self, number: int, evaluation: int, score: float) -> None:
+        trial = self.state.trials[f"t{number:04d}"]
+        best = max([(s, e) for e, s in trial.scores.items()] + [(score, evaluation)])
+        self.story.reported(number, evaluation, score, (best[1], best[0]))
+        self._catch_up()
+        self.proposals.report(trial)
+
+    def stop(self, number: int, status: Any) -> None:
+        self.story.stopped(number, status)
+        self._catch_up()
+        self.proposals.tell(self.state.trials[f"t{number:04d}"])
+
+    def run(self, num_trials: int, num_running: int = 0) -> None:
+        """Some complete, some are pruned or fail, and a few are left running."""
+        rng = random.Random(5)
+        for _ in range(num_trials):
+            proposal = self.propose()
+            number = proposal.number
+            assert proposal.config is not None
+            for evaluation in (1, 2):
+                self.report(number, evaluation, proposal.config.training.batch_size / 64 + rng.random() / 10)
+            if number < num_trials - num_running:
+                self.stop(number, ("completed", "pruned", "completed", "diverged")[number % 4])
+
+    def resumed(self, space: SearchSpace, folder: Path) -> Search:
+        folder.mkdir()
+        state = RunState()
+        for event in self.story.events:
+            state.apply(event)
+        return Search(space, folder, state, self.story)
+
+
+def read(journal: Path) -> optuna.Study:
+    return optuna.load_study(study_name="space", storage=JournalStorage(JournalFileBackend(str(journal))))
+
+
+def test_a_resumed_search_proposes_what_an_uninterrupted_one_does(make_space: MakeSpace, tmp_path: Path) -> None:
+    space = make_space()
+    search = Search(space, tmp_path)
+    search.run(14, num_running=3)
+    resumed = search.resumed(space, tmp_path / "resumed")
+    assert search.proposals.propose(14) == resumed.proposals.propose(14)
+    assert search.proposals.propose(15) == resumed.proposals.propose(15)
+
+
+def test_the_same_holds_for_values_on_a_logarithmic_grid(make_space: MakeSpace, tmp_path: Path) -> None:
+    space = make_space(
+        optimizer={"name": "adamw", "lr": {"qloguniform": [1e-5, 3e-4, 1e-5]}, "beta1": {"quniform": [0.1, 0.9, 0.1]}}
+    )
+    search = Search(space, tmp_path)
+    search.run(9)
+    assert search.proposals.propose(9) == search.resumed(space, tmp_path / "resumed").proposals.propose(9)
+
+
+def test_start_up_draws_differ_from_each_other_and_from_another_seed(make_space: MakeSpace, tmp_path: Path) -> None:
+    drawn = []
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        search = Search(make_space({"seed": seed, "algorithm": {"name": "random"}}), tmp_path / str(seed))
+        drawn += [search.propose().params["optimizer.lr"] for _ in range(5)]
+    assert len(set(drawn)) == 10
+
+
+def test_a_branch_that_is_not_taken_has_no_value(make_space: MakeSpace, tmp_path: Path) -> None:
+    search = Search(make_space(), tmp_path)
+    search.run(12)
+    taken = {proposal["schedule"] for proposal in (trial.params for trial in search.state.trials.values())}
+    assert taken == {"linear", "plateau"}
+    for trial in search.state.trials.values():
+        assert ("schedule[plateau].patience" in trial.params) == (trial.params["schedule"] == "plateau")
+
+
+def test_a_running_trial_counts_for_nothing_in_branches_that_it_did_not_take(
+    make_space: MakeSpace, tmp_path: Path
+) -> None:
+    search = Search(make_space(), tmp_path)
+    search.run(12, num_running=12)
+    for trial in read(search.journal).trials:
+        assert not [value for key, value in trial.system_attrs.items() if key.startswith("tpe:") and value]
+
+
+def test_optuna_is_told_the_truth_and_its_journal_can_be_read(make_space: MakeSpace, tmp_path: Path) -> None:
+    search = Search(make_space(), tmp_path)
+    for _ in range(6):
+        search.propose()
+    for number, status in enumerate(("completed", "pruned", "diverged", "failed", "interrupted")):
+        search.report(number, 1, 0.6)
+        search.report(number, 2, 0.5)
+        search.stop(number, status)
+    for journal in (search.journal, search.resumed(make_space(), tmp_path / "resumed").journal):
+        trials = read(journal).trials
+        assert [trial.state for trial in trials] == [
+            OptunaState.COMPLETE,
+            OptunaState.PRUNED,
+            OptunaState.FAIL,
+            OptunaState.FAIL,
+            OptunaState.RUNNING,
+            OptunaState.RUNNING,
+        ]
+        assert trials[0].value == 0.6
+        assert trials[1].intermediate_values == {1: 0.6, 2: 0.6}
+        assert trials[1].last_step == 2
+        assert trials[2].user_attrs == {"trial_id": "t0002", "status": "diverged", "reason": "because"}
+        assert trials[2].value is None
+
+
+def test_a_rebuilt_study_equals_the_one_that_was_kept_in_step(make_space: MakeSpace, tmp_path: Path) -> None:
+    search = Search(make_space(), tmp_path)
+    search.run(10, num_running=2)
+
+    def essence(journal: Path) -> list[Any]:
+        return [
+            (t.number, t.state, t.params, t.distributions, t.values, t.intermediate_values, t.user_attrs)
+            for t in read(journal).trials
+        ]
+
+    assert essence(search.journal) == essence(search.resumed(make_space(), tmp_path / "resumed").journal)
+
+
+def test_a_start_point_is_taken_and_the_rest_is_drawn(make_space: MakeSpace, tmp_path: Path) -> None:
+    search = Search(make_space(), tmp_path)
+    proposal = search.propose({"optimizer.lr": 5e-5, "schedule": "plateau", "schedule[plateau].patience": 2})
+    assert proposal.config is not None
+    assert proposal.config.optimizer.lr == 5e-5
+    assert proposal.config.schedule.model_dump() == {"name": "plateau", "factor": 0.1, "patience": 2}
+    assert proposal.config.training.batch_size in (16, 32, 64)
+    assert read(search.journal).trials[0].state == OptunaState.RUNNING
+
+
+def test_a_draw_that_breaks_a_rule_is_given_with_the_rule(make_space: MakeSpace, tmp_path: Path) -> None:
+    task = {"kind": "pair_regression", "data": "stsb", "low": {"uniform": [0, 3]}, "high": {"uniform": [1, 5]}}
+    search = Search(make_space(tasks={"similarity": task}), tmp_path)
+    proposals = [search.propose() for _ in range(24)]
+    infeasible = [proposal for proposal in proposals if proposal.config is None]
+    assert 0 < len(infeasible) < 24
+    assert all("low < high must hold" in proposal.problem for proposal in infeasible)
+
+
+def test_numbers_out_of_step_with_optuna_are_a_fault(make_space: MakeSpace, tmp_path: Path) -> None:
+    search = Search(make_space(), tmp_path)
+    with pytest.raises(AssertionError, match="Optuna's trial 0 is our 3"):
+        search.proposals.propose(3)
