@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtsearch.config.space import SearchSpace
+from mtsearch.errors import ConfigError, DataError, RunError
+from mtsearch.search.driver import Driver, Footprint, finished_because
+from mtsearch.search.events import Event, EventLog, Infeasible, RunStarted, Suggested, read_events
+from mtsearch.search.proposals import JOURNAL, Proposals
+from mtsearch.search.results import Tables
+from mtsearch.search.state import RunState, fold
+from tests.search.conftest import Story, said
+
+
+class Watcher:
+    """Remembers every event, and can do something at one."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.then: Callable[[], None] = lambda: None
+
+    def on_event(self, event: Event, state: RunState) -> None:
+        self.events.append(event)
+        self.then()
+
+
+class Drive:
+    """A driver at work, without Ray."""
+
+    def __init__(self, space: SearchSpace, folder: Path, concurrency: int = 2, state: RunState | None = None) -> None:
+        self.log = EventLog(folder)
+        self.watcher = Watcher()
+        self.state = state or fold(read_events(folder))
+        self.proposals = Proposals(space, self.state, folder / JOURNAL)
+        footprint = Footprint(cpus=1, gpus=0.0, concurrency=concurrency)
+        tables = Tables(folder, space.search.metric)
+        self.driver = Driver(space, folder, self.state, self.log, self.proposals, tables, self.watcher, footprint, None)
+        begun = Story().begun(trials=space.search.trials, rungs=None).events[0]
+        assert isinstance(begun, RunStarted)
+        self.driver.record(replace(begun, time=time.time()))
+
+    def start(self) -> str:
+        found = self.driver.next_trial()
+        assert found is not None
+        trial_id, _ = found
+        attempt = self.state.trials[trial_id].attempts + 1
+        self.driver.result(trial_id, {"outcome": "started", "attempt": attempt, "node": "n"})
+        return trial_id
+
+    def say(self, trial_id: str, *args: Any, **changes: Any) -> None:
+        self.driver.result(trial_id, said(*args, **changes))
+
+    def finish(self, trial_id: str, score: float) -> None:
+        self.say(trial_id, 1, score, "finished", "all done")
+        self.driver.ended(trial_id)
+
+    def close(self) -> None:
+        self.proposals.close()
+        self.log.__exit__(None, None, None)
+
+
+@pytest.fixture
+def begin(make_space: Callable[..., SearchSpace], tmp_path: Path) -> Iterator[Callable[..., Drive]]:
+    opened: list[Drive] = []
+
+    def start(search: dict[str, Any] | None = None, concurrency: int = 2, **sections: Any) -> Drive:
+        for drive in opened:
+            drive.close()
+        opened[:] = [Drive(make_space(search, **sections), tmp_path, concurrency)]
+        return opened[0]
+
+    yield start
+    for drive in opened:
+        drive.close()
+
+
+def test_no_more_trials_run_at_a_time_than_there_is_room_for(begin: Callable[..., Drive]) -> None:
+    drive = begin(concurrency=2)
+    first, second = drive.start(), drive.start()
+    assert drive.driver.next_trial() is None
+    assert not drive.driver.is_exhausted
+    drive.finish(first, 0.5)
+    assert drive.start() not in (first, second)
+
+
+def test_as_many_trials_are_handed_out_as_are_asked_for(begin: Callable[..., Drive]) -> None:
+    drive = begin({"trials": 3}, concurrency=9)
+    assert [drive.start() for _ in range(3)] == ["t0000", "t0001", "t0002"]
+    assert drive.driver.next_trial() is None
+    assert drive.driver.is_exhausted
+
+
+def test_how_a_trial_ended_is_told_by_the_trainer_and_else_it_was_pruned(begin: Callable[..., Drive]) -> None:
+    drive = begin(concurrency=9)
+    completed, pruned, diverged, failed, died = (drive.start() for _ in range(5))
+    drive.say(completed, 1, 0.5, "finished", "all 1 epochs done")
+    drive.say(pruned, 1, 0.1)
+    drive.say(diverged, 1, None, "diverged", "the loss became nan")
+    drive.driver.result(failed, {"outcome": "failed", "reason": "boom"})
+    for trial_id in (completed, pruned, diverged, failed):
+        drive.driver.ended(trial_id)
+    drive.driver.died(died, "its worker died")
+    told = {trial.trial_id: (trial.status, trial.reason) for trial in drive.state.trials.values()}
+    assert told == {
+        completed: ("completed", "all 1 epochs done"),
+        pruned: ("pruned", "the trial scheduler stopped it after evaluation 1"),
+        diverged: ("diverged", "the loss became nan"),
+        failed: ("failed", "boom"),
+        died: ("failed", "its worker died"),
+    }
+
+
+def test_a_crashed_search_goes_on_with_its_running_trials_and_suggests_none_twice(begin: Callable[..., Drive]) -> None:
+    drive = begin({"trials": 4})
+    first, second = drive.start(), drive.start()
+    drive.finish(first, 0.5)
+    third = drive.start()
+    drive.say(third, 1, 0.3)
+    # The driver is gone without a word; another takes over.
+    resumed = begin({"trials": 4})
+    assert [resumed.start(), resumed.start()] == [second, third]
+    resumed.say(third, 1, 0.3)  # its last report is told once more
+    resumed.say(third, 2, 0.4)
+    resumed.finish(second, 0.6)
+    resumed.driver.ended(third)
+    assert resumed.start() == "t0003"
+    assert resumed.driver.next_trial() is None
+    suggested = [e.trial_id for e in read_events(resumed.driver._folder) if isinstance(e, Suggested)]
+    assert suggested == ["t0000", "t0001", "t0002", "t0003"]
+    assert resumed.state.trials[third].scores == {1: 0.3, 2: 0.4}
+    assert resumed.state.trials[third].attempts == 2
+
+
+def test_the_state_that_was_lived_is_the_state_that_is_folded(begin: Callable[..., Drive], tmp_path: Path) -> None:
+    drive = begin()
+    drive.finish(drive.start(), 0.5)
+    drive.say(drive.start(), 1, 0.3)
+    drive.driver.stop("enough")
+    drive.driver.interrupt()
+    assert fold(read_events(tmp_path)) == drive.state
+    assert drive.state.counts() == {"completed": 1, "interrupted": 1}
+
+
+def test_stopping_hands_out_nothing_and_interrupts_what_runs(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    running = drive.start()
+    drive.driver.stop("stopped by SIGINT")
+    assert drive.driver.must_stop
+    assert drive.driver.next_trial() is None
+    drive.driver.interrupt()
+    assert drive.state.trials[running].status == "interrupted"
+    assert drive.state.trials[running].reason == "stopped by SIGINT"
+    assert drive.state.open
+
+
+def test_infeasible_suggestions_are_recorded_and_drawn_anew_and_cost_no_trial(begin: Callable[..., Drive]) -> None:
+    task = {"kind": "pair_regression", "data": "stsb", "low": {"uniform": [0, 3]}, "high": {"uniform": [1, 5]}}
+    drive = begin({"trials": 20}, concurrency=99, tasks={"similarity": task})
+    started = [drive.start() for _ in range(20)]
+    assert drive.driver.is_exhausted
+    refused = [event for event in drive.watcher.events if isinstance(event, Infeasible)]
+    assert refused
+    assert all("low < high must hold" in event.reason for event in refused)
+    assert len(drive.state.trials) == 20 + len(refused)
+    assert not {event.trial_id for event in refused} & set(started)
+
+
+def test_a_space_that_is_all_but_infeasible_ends_with_its_rule(
+    begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtsearch.search import driver as module
+
+    task = {"kind": "pair_regression", "data": "stsb", "low": {"uniform": [0, 3]}, "high": {"uniform": [1, 5]}}
+    drive = begin({"trials": 200}, concurrency=999, tasks={"similarity": task})
+    monkeypatch.setattr(module, "_MOST_INFEASIBLE_IN_A_ROW", 1)
+    while drive.driver.next_trial() is not None:
+        pass
+    assert isinstance(drive.driver.fault, ConfigError)
+    assert "1 suggestions in a row break a rule, the last one: " in str(drive.driver.fault)
+    assert "low < high must hold" in str(drive.driver.fault)
+    assert drive.driver.is_exhausted
+
+
+def test_start_points_are_tried_first_and_once_even_over_a_crash(begin: Callable[..., Drive]) -> None:
+    search = {"start": [{"optimizer.lr": 5e-5, "schedule": "linear"}, {"optimizer.lr": 7e-5}]}
+    drive = begin(search)
+    first = drive.start()
+    assert drive.state.trials[first].config["optimizer"]["lr"] == 5e-5
+    drive.finish(first, 0.5)
+    resumed = begin(search)
+    second, third = resumed.start(), resumed.start()
+    assert resumed.state.trials[second].config["optimizer"]["lr"] == 7e-5
+    assert resumed.state.trials[third].config["optimizer"]["lr"] not in (5e-5, 7e-5)
+    assert [trial.start for trial in resumed.state.trials.values()] == [0, 1, None]
+
+
+def test_when_the_time_is_up_what_runs_is_stopped(begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtsearch.search import driver as module
+
+    drive = begin({"time": "10s"})
+    drive.start()
+    began = drive.state._last_time - drive.state.seconds
+    monkeypatch.setattr(module.time, "time", lambda: began + 5)
+    assert drive.state.seconds < 1
+    assert not drive.driver.must_stop
+    monkeypatch.setattr(module.time, "time", lambda: began + 10.1)
+    assert drive.driver.must_stop
+    assert drive.driver.stop_reason == "the time budget of 10 s is spent"
+
+
+def test_when_the_gpu_hours_are_spent_nothing_new_begins_and_what_runs_goes_on(
+    make_space: Callable[..., SearchSpace],
+) -> None:
+    space = make_space({"gpu_hours": 0.001})
+    story = Story().begun().suggested(0, gpus=2.0).suggested(1, gpus=2.0).reported(0, 1, 0.5).stopped(0, "completed")
+    assert finished_because(fold(story.events), space) is None  # 2 s on 2 GPUs of 3.6; one trial is open
+    story.reported(1, 1, 0.5).stopped(1, "completed")
+    assert finished_because(fold(story.events), space) == "the budget of 0.001 GPU hours is spent"
+
+
+def test_data_that_changes_during_a_search_ends_it(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    drive.finish(drive.start(), 0.5)
+    second = drive.start()
+    changed = said(1, 0.5)
+    changed["told"] = changed["told"].replace("abcd", "ef01")
+    drive.driver.result(second, changed)
+    assert isinstance(drive.driver.fault, DataError)
+    assert "(abcd), but it is now ef01" in str(drive.driver.fault)
+    assert drive.driver.must_stop
+
+
+def test_a_folder_that_can_no_longer_be_written_ends_the_search_in_one_line(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+
+    def fail() -> None:
+        raise OSError("no space left on device")
+
+    drive.watcher.then = fail
+    with pytest.raises(RunError, match="the run folder must be writable, but got: no space left on device"):
+        drive.start()
+    assert isinstance(drive.driver.fault, RunError)
+
+
+def test_the_observer_sees_an_event_after_it_was_written_and_taken_in(
+    begin: Callable[..., Drive], tmp_path: Path
+) -> None:
+    drive = begin()
+    seen: list[bool] = []
+
+    def look() -> None:
+        event = drive.watcher.events[-1]
+        seen.append(list(read_events(tmp_path))[-1] == event)
+        if isinstance(event, Suggested):
+            seen.append(event.trial_id in drive.state.trials)
+
+    drive.watcher.then = look
+    drive.finish(drive.start(), 0.5)
+    assert len(seen) == 5
+    assert all(seen)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mtsearch.config.trial import Keep
+from mtsearch.search.events import Event, Reported
+from mtsearch.search.results import Tables, kept, retain, write_text
+from mtsearch.search.state import RunState, fold
+from mtsearch_analysis.load import load_run
+from tests.search.conftest import Story
+
+
+def written(folder: Path, events: list[Event]) -> RunState:
+    tables = Tables(folder, "mean_score")
+    for event in events:
+        tables.add(event)
+    state = fold(events)
+    tables.refresh(state, now=True)
+    return state
+
+
+def test_the_tables_are_what_the_analysis_reads(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0, gpus=0.5).started(0).reported(0, 1, 0.4).reported(0, 2, 0.7)
+    story.reported(0, 3, 0.6, (2, 0.7)).stopped(0, "completed", "done").suggested(1)
+    written(tmp_path, story.events)
+    run = load_run(tmp_path)
+    assert run.main_metric == "mean_score"
+    assert run.direction == "maximize"
+    assert run.objective.task_metrics == ("sentiment.accuracy",)
+    row = run.trials.set_index("trial_id").loc["t0000"]
+    assert (row["score"], row["best/epoch"], row["last/epoch"]) == (0.7, 2.0, 3.0)
+    assert (row["best/sentiment.accuracy"], row["last/sentiment.accuracy"]) == (0.7, 0.6)
+    assert (row["seconds"], row["gpu_seconds"]) == (6.0, 3.0)
+    assert (row["rung"], row["attempts"], row["evaluations"], row["seed"]) == (2, 1, 3, 7)
+    assert row["config/training.seed"] == 7
+    assert row["started_at"] == pd.Timestamp(2, unit="s", tz="UTC")
+    running = run.trials.set_index("trial_id").loc["t0001"]
+    assert running["status"] == "running"
+    assert pd.isna(running["score"])
+    assert list(run.metrics["value"]) == [0.4, 0.7, 0.6]
+
+
+def test_a_diverged_trial_has_no_score_in_the_table(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0).reported(0, 1, None, (0, None), outcome="diverged").stopped(0, "diverged")  # type: ignore[arg-type]
+    written(tmp_path, story.events)
+    row = pd.read_parquet(tmp_path / "trials.parquet").iloc[0]
+    assert row["status"] == "diverged"
+    assert pd.isna(row["score"])
+
+
+def test_a_run_without_trials_has_empty_tables(tmp_path: Path) -> None:
+    written(tmp_path, Story().begun().events)
+    assert len(pd.read_parquet(tmp_path / "trials.parquet")) == 0
+    assert len(pd.read_parquet(tmp_path / "metrics.parquet")) == 0
+
+
+def test_tables_rebuilt_from_events_equal_those_of_the_running_search(tmp_path: Path) -> None:
+    events = Story().begun().suggested(0).reported(0, 1, 0.4).reported(0, 2, 0.5).stopped(0, "completed").events
+    (tmp_path / "live").mkdir()
+    (tmp_path / "rebuilt").mkdir()
+    live, state = Tables(tmp_path / "live", "mean_score"), RunState()
+    for event in events:
+        state.apply(event)
+        live.add(event)
+        live.refresh(state, now=True)
+    written(tmp_path / "rebuilt", events)
+    for name in ("trials.parquet", "metrics.parquet"):
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(tmp_path / "live" / name), pd.read_parquet(tmp_path / "rebuilt" / name)
+        )
+
+
+def test_tables_are_written_at_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtsearch.search import results as module
+
+    clock = [0.0]
+    writes = []
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+
+    def slow_write(values: object, path: Path) -> None:
+        clock[0] += 0.5
+        Path(path).write_text("")
+        writes.append(path)
+
+    monkeypatch.setattr(module.pq, "write_table", slow_write)
+    tables, state = Tables(tmp_path, "mean_score"), fold(Story().begun().events)
+    while clock[0] < 200:
+        tables.refresh(state)
+        clock[0] += 0.1
+    assert 0.02 < len(writes) * 0.5 / clock[0] < 0.035
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def checkpoints(folder: Path, events: list[Event]) -> list[str]:
+    """Makes the checkpoints of the events, and gives the names of those that are there."""
+    for event in events:
+        if isinstance(event, Reported) and event.checkpoint:
+            (folder / event.checkpoint).mkdir(parents=True, exist_ok=True)
+            (folder / event.checkpoint / "predictions.parquet").write_text("")
+    return there(folder)
+
+
+def there(folder: Path) -> list[str]:
+    return sorted(f"{path.parts[-4]}/{path.name[-1]}" for path in folder.glob("trials/*/attempt-*/checkpoints/*"))
+
+
+def test_only_the_best_stopped_trials_keep_weights_and_open_ones_keep_all(tmp_path: Path) -> None:
+    story = Story().begun()
+    for number, score in enumerate((0.3, 0.9, 0.5, 0.1, 0.2)):
+        story.suggested(number).reported(number, 1, score).reported(number, 2, score / 2, (1, score))
+    for number in (0, 1, 2):
+        story.stopped(number, "completed")
+    story.stopped(4, "interrupted")
+    assert len(checkpoints(tmp_path, story.events)) == 10
+    state = fold(story.events)
+    gone: set[str] = set()
+    retain(tmp_path, state, Keep(best=2), gone)
+    assert [trial.trial_id for trial in kept(state, Keep(best=2))] == ["t0001", "t0002", "t0003", "t0004"]
+    assert there(tmp_path) == [f"t000{number}/{evaluation}" for number in (1, 2, 3, 4) for evaluation in (1, 2)]
+    assert gone == {"t0000"}
+
+
+def test_a_kept_trial_keeps_its_best_and_last_checkpoint_alone(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0)
+    story.reported(0, 1, 0.1).reported(0, 2, 0.9).reported(0, 3, 0.2, (2, 0.9)).reported(0, 4, 0.2, (2, 0.9))
+    story.stopped(0, "pruned")
+    checkpoints(tmp_path, story.events)
+    retain(tmp_path, fold(story.events), Keep(best=1, predictions=False), set())
+    assert there(tmp_path) == ["t0000/2", "t0000/4"]
+    assert not list(tmp_path.rglob("predictions.parquet"))
+
+
+def test_nothing_is_kept_if_nothing_is_asked_for(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.1).stopped(0, "completed")
+    checkpoints(tmp_path, story.events)
+    retain(tmp_path, fold(story.events), Keep(best=0), set())
+    assert there(tmp_path) == []
