@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,8 @@ def train(
 ) -> Outcome:
     """Train one config, in this process and without a search: ``mtsearch train``.
 
-    The run folder is that of a search of one trial, with the same tables; an unfinished one is gone on with.
+    The run folder is that of a search of one trial, with the same tables; an unfinished one is gone on with. With
+    ``resources: auto`` the trial has all cores of this machine, and one GPU if there is one.
 
     Args:
         config: a YAML file without domains, or plain data; other arguments as for :func:`search`.
@@ -97,7 +99,9 @@ def train(
     Raises:
         MtsearchError: anything that a person has to put right, in one line.
     """
-    from mtsearch.search.single import run_one
+    from mtsearch.config.trial import NoScheduler, Resources
+    from mtsearch.search.cluster import this_machine
+    from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
     from mtsearch.training.preflight import preflight
 
@@ -108,12 +112,19 @@ def train(
             f"{dimensions[0].where or loaded.name}: train takes one config, but {len(paths)} values are open: "
             f"{', '.join(paths)}; settle each with --set {paths[0]}=VALUE, or search with mtsearch run"
         )
+    machine = this_machine()
+    whole = Resources(cpus=int(machine["CPU"]), gpus=min(1, machine["GPU"]))
+    one = replace(
+        loaded,
+        search=loaded.search.model_copy(update={"trials": 1, "scheduler": NoScheduler(), "start": ()}),
+        resources=whole if loaded.resources == "auto" else loaded.resources,
+    )
     folder = run_folder(runs, name or loaded.name)
     root = data_folder(data)
-    for line in preflight([loaded.config(loaded.default)], Place(None, root)):
+    for line in preflight([one.config(one.default)], Place(None, root)):
         if say is not None:
             say(line)
-    return run_one(loaded, folder, data_root=root, observer=observer, space_text=text)
+    return run_search(one, folder, data_root=root, observer=observer, space_text=text, in_process=True)
 
 
 def load(folder: str | Path, trial: str = "best") -> TrainedModel:

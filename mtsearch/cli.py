@@ -104,12 +104,14 @@ def plan(
     address: AddressOption = None,
 ) -> None:
     """Say what a run would do: trials, resources, concurrency, disk, and an estimate of time from a short probe."""
+    from mtsearch.api import data_folder
     from mtsearch.config.load import load_space
     from mtsearch.console import print_pairs
     from mtsearch.search.planning import plan_search
+    from mtsearch.training.place import Place
 
-    lines = plan_search(load_space(space, set_ or ()), data, address)
-    print_pairs(console, lines)
+    loaded = load_space(space, set_ or ())
+    print_pairs(console, plan_search(loaded, Place(None, data_folder(data)), address))
 
 
 @app.command()

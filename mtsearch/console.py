@@ -58,13 +58,9 @@ def number(value: Any) -> str:
 
 
 def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
-    """Lines of a name and what is to be said of it."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
+    """Lines of a name and what is to be said of it; not wrapped, so that commands in them can be copied."""
     for name, text in pairs:
-        grid.add_row(Text(name), Text(text))
-    console.print(grid)
+        console.print(Text.assemble((f"{name:<12}", "bold"), text), soft_wrap=True)
 
 
 def dimension_table(space: SearchSpace) -> Table:

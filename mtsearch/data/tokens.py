@@ -168,7 +168,7 @@ def _digest(table: pa.Table) -> str:
     for name in table.column_names:
         digest.update(name.encode())
         for array in _arrays(table, name):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -15,7 +15,7 @@ from mtsearch.config.trial import Resources
 from mtsearch.errors import ResourceError
 from mtsearch.search.driver import Footprint
 
-__all__ = ["connected", "environment", "find_footprint", "nodes"]
+__all__ = ["connected", "environment", "find_footprint", "nodes", "this_machine"]
 
 # Read by Ray and Tune in the driver, and by workers where they inherit or are given them.
 _QUIET = {
@@ -86,6 +86,14 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 def nodes() -> list[dict[str, float]]:
     """The resources of each machine of the cluster."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def this_machine() -> dict[str, float]:
+    """The resources of this machine, as Ray names them, without Ray: the cores that we may use, and the GPUs."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"CPU": cores, "GPU": torch.cuda.device_count()}
 
 
 def find_footprint(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from mtsearch.config.space import SearchSpace
 from mtsearch.config.trial import Asha
 from mtsearch.console import duration, size
@@ -65,8 +67,7 @@ def expected_evaluations(at: tuple[int, ...], reduction_factor: float, most: int
     """
     points = (0, *at, most)
     return sum(
-        (end - start) / reduction_factor**passed
-        for passed, (start, end) in enumerate(zip(points[:-1], points[1:], strict=True))
+        (end - start) / reduction_factor**passed for passed, (start, end) in enumerate(itertools.pairwise(points))
     )
 
 

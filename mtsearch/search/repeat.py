@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from mtsearch.errors import RunError
-from mtsearch.search.outcome import Outcome
+from mtsearch.search.tuner import Outcome
 from mtsearch_analysis import load_run
 
 __all__ = ["Repeated"]
@@ -61,7 +61,7 @@ class Repeated:
         return cls(
             name=name,
             config={**config, "name": name, "search": objective, "resources": held},
-            recorded=rows.iloc[0].to_dict(),
+            recorded={str(name): value for name, value in rows.iloc[0].items()},
             environment=environment,
         )
 

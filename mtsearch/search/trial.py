@@ -22,6 +22,7 @@ from typing import Any
 from ray import tune
 from ray.tune.result import DONE
 
+from mtsearch.data.source import SplitName
 from mtsearch.errors import MtsearchError
 
 __all__ = ["TOLD", "Assignment", "Trial", "attempt", "train_until"]
@@ -55,7 +56,7 @@ class Assignment:
     gpus: float
     metric: str
     scored_tasks: tuple[str, ...] | None
-    train_on: tuple[str, ...] = ("train",)
+    train_on: tuple[SplitName, ...] = ("train",)
 
     def to_ray(self) -> dict[str, Any]:
         """As Ray's config: one text, which Ray need not copy, flatten or look into."""
@@ -80,6 +81,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first trial."""
+        logging.captureWarnings(True)
+        logging.getLogger("mtsearch").setLevel(logging.INFO)
         self._results = attempt(Assignment.from_ray(config))
 
     def step(self) -> dict[str, Any]:
@@ -197,12 +200,10 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Have everything that this process logs, and its warnings, in a file, too."""
+    """Have everything that this process logs in a file, too."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.captureWarnings(True)
-    root, ours = logging.getLogger(), logging.getLogger("mtsearch")
-    ours.setLevel(logging.INFO)
+    root = logging.getLogger()
     root.addHandler(handler)
     try:
         yield

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from mtsearch.config.space import SearchSpace, diff
 from mtsearch.config.trial import Asha
 from mtsearch.errors import RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
-from mtsearch.search.cluster import connected, environment, find_footprint, nodes
+from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
 from mtsearch.search.driver import Driver, Footprint, finished_because
 from mtsearch.search.events import EVENTS, EventLog, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.observer import Observer
@@ -37,7 +37,7 @@ from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.results import Tables, write_json, write_text
 from mtsearch.search.schedulers import build_scheduler, most_evaluations, rungs
 from mtsearch.search.state import RunState
-from mtsearch.search.trial import TOLD, Trial, train_until
+from mtsearch.search.trial import TOLD, Trial, attempt, train_until
 from mtsearch_analysis.tables import Status
 
 __all__ = ["Outcome", "run_search"]
@@ -55,6 +55,7 @@ class Outcome:
         best: id of the winner; None if no trial has a score.
         score: its best score.
         scores: every dev metric of it at that evaluation.
+        params: what was chosen for it, by dimension.
         checkpoint: its weights; None if they were not kept.
         retrained: weights of its training on train and dev; None if that was not asked for, or not done.
         counts: how many trials have each status.
@@ -67,6 +68,7 @@ class Outcome:
     best: str | None
     score: float | None
     scores: Mapping[str, float]
+    params: Mapping[str, Any]
     checkpoint: Path | None
     retrained: Path | None
     counts: Mapping[Status, int]
@@ -84,6 +86,7 @@ def run_search(
     address: str | None = None,
     space_text: str | None = None,
     extra_trials: int = 0,
+    in_process: bool = False,
 ) -> Outcome:
     """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
 
@@ -97,6 +100,7 @@ def run_search(
         address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
         space_text: the space as it was given, for ``space.yaml``; None writes the resolved one.
         extra_trials: this many more than the space asks for, or than a finished search has.
+        in_process: train one trial after the other in this process, without Ray.
 
     Raises:
         RunError: the folder belongs to a finished search, to another space, to another driver, or to something else.
@@ -117,8 +121,8 @@ def run_search(
             tables.add(event)
         ray_scheduler = build_scheduler(scheduler, most, state)
         extra = _extra_trials(space, folder, state, extra_trials)
-        with connected(address):
-            machines = nodes()
+        with nullcontext() if in_process else connected(address):
+            machines = [this_machine()] if in_process else nodes()
             target = space.search.trials + extra
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
             if not state.trials:
@@ -143,7 +147,9 @@ def run_search(
                 driver.record(started)
                 try:
                     with _stop_signals(driver) as signals:
-                        if finished_because(state, space) is None:
+                        if finished_because(state, space) is None and in_process:
+                            _train_in_turn(driver)
+                        elif finished_because(state, space) is None:
                             _tune(driver, ray_scheduler, folder, footprint.concurrency)
                         if space.search.retrain_best and finished_because(state, space) and not signals:
                             _retrain(driver, folder, signals)
@@ -234,6 +240,22 @@ def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: 
         raise driver.fault or error from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    driver.interrupt()
+    if driver.fault is not None:
+        raise driver.fault
+
+
+def _train_in_turn(driver: Driver) -> None:
+    """Run what the driver hands out, one trial after the other, in this process."""
+    while (found := driver.next_trial()) is not None:
+        trial_id, assignment = found
+        with closing(attempt(assignment)) as results:
+            for result in results:
+                driver.result(trial_id, result)
+                if driver.must_stop:
+                    break
+            else:
+                driver.ended(trial_id)
     driver.interrupt()
     if driver.fault is not None:
         raise driver.fault
@@ -365,6 +387,7 @@ def _outcome(folder: Path, state: RunState, reason: str, is_finished: bool) -> O
         best=winner.trial_id if winner else None,
         score=winner.best_score if winner else None,
         scores=winner.best_scores if winner else {},
+        params=winner.params if winner else {},
         checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
         retrained=folder / state.retrained if state.retrained else None,
         counts=state.counts(),

@@ -21,6 +21,7 @@ from mtsearch.data.batching import EncodedSplit
 from mtsearch.data.examples import DataSet, Example
 from mtsearch.data.plan import batches_per_epoch
 from mtsearch.data.resolve import load_data
+from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import tokenise
 from mtsearch.errors import ConfigError, RunError
 from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
@@ -53,8 +54,8 @@ class TaskParts:
     kind: TaskKind
     data: DataSet
     inventory: Inventory
-    examples: Mapping[str, tuple[Example, ...]]
-    splits: Mapping[str, EncodedSplit]
+    examples: Mapping[SplitName, tuple[Example, ...]]
+    splits: Mapping[SplitName, EncodedSplit]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def build(
     objective: Objective = Objective(),
     *,
     resume_from: Path | None = None,
-    train_on: Sequence[str] = ("train",),
+    train_on: Sequence[SplitName] = ("train",),
 ) -> Parts:
     """Make everything that a trial needs, ready for its first or next step.
 
@@ -166,7 +167,7 @@ def build_model(config: TrialConfig, inventories: Mapping[str, Inventory]) -> Mu
 
 
 def load_task(
-    name: str, kind: TaskKind, config: TrialConfig, place: Place, train_on: Sequence[str] = ("train",)
+    name: str, kind: TaskKind, config: TrialConfig, place: Place, train_on: Sequence[SplitName] = ("train",)
 ) -> TaskParts:
     """A task's data, read, tokenised and encoded; from this process's memory if a trial before used it."""
     assert isinstance(kind, BaseModel)
@@ -185,7 +186,7 @@ def _loaded(
     data_root: Path | None,
     encoder: EncoderSource,
     max_length: int,
-    train_on: tuple[str, ...],
+    train_on: tuple[SplitName, ...],
 ) -> TaskParts:
     kind = cast(TaskKind, kind_class.model_validate_json(settings))
     data = load_data(kind.data, kind.wanted, data_root)

@@ -41,11 +41,7 @@ class Trace:
         for m in report.measurements:
             self._writer.add_scalar(f"{m.task or 'all'}/{m.split}_{m.metric}", m.value, report.step)
         if report.evaluation == 1:
-            values = {
-                key: value if isinstance(value, bool | int | float) else str(value) for key, value in flat(self._config)
-            }
-            for summary in hparams(values, {"best_score": report.best_score}):
-                self._writer.file_writer.add_summary(summary)
+            self._write_hyperparameters(report)
         self._writer.add_scalar("best_score", report.best_score, report.step)
         self._writer.flush()
 

@@ -53,7 +53,7 @@ from mtsearch.data.sample.meaning import (
 _Judged: TypeAlias = Literal["past", "habitual"]  # the tenses of opinions
 
 _I, _WE, _EVERYONE = (Thing(pronoun, determiner="") for pronoun in ("I", "we", "everyone"))
-_CHOICES = (
+CHOICES = (  # what one asks recommendations of
     *("book", "film", "novel", "documentary", "course", "restaurant", "hotel", "museum", "cafe"),
     *("camera", "bicycle", "telescope", "guitar"),
 )
@@ -267,7 +267,7 @@ class Content:
         return Advice(event)
 
     def _recommendation(self) -> Recommendation:
-        concept = self._chance.pick(_CHOICES)
+        concept = self._chance.pick(CHOICES)
         kind = NOUNS[concept].kind
         thing = Thing(concept, determiner="a", attachment=self._attachment(kind))
         if concept == "course":
@@ -397,6 +397,8 @@ class Content:
     def _felt(self, group: str, sign: int, event: Event) -> Event:
         negated = self._chance.happens(0.12)
         polarity = (-sign if negated else sign) * self._strength()
+        if negated and event.agent == _EVERYONE:  # "everyone did not" has two readings
+            event = replace(event, agent=_WE)
         predicate = self._chance.pick([verb for verb in verbs_of(group) if VERBS[verb].polarity == polarity])
         degree = "really" if abs(polarity) == 1 and self._chance.happens(0.2) else ""
         return replace(event, predicate=predicate, negated=negated, degree=degree)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mtsearch.data.sample.chance import Chance
-from mtsearch.data.sample.content import names, nouns
+from mtsearch.data.sample.content import CHOICES, names, nouns
 from mtsearch.data.sample.lexicon import (
     DOMAINS,
     MANNERS,
@@ -62,7 +62,8 @@ def edited_question(
         A question of the same form that differs, or None if the change drawn does not apply.
     """
     if isinstance(question, Recommendation):
-        thing = chance.pick((_other_thing, _other_detail))(question.thing, chance)
+        other = chance.happens(0.5)
+        thing = _other_thing(question.thing, chance, CHOICES) if other else _other_detail(question.thing, chance)
         return None if thing is None else replace(question, thing=thing)
     excluded = ("negation", "tense") if isinstance(question, Advice) else ("negation",)
     kinds = tuple(kind for kind in _EDITS if kind not in excluded)

@@ -329,7 +329,7 @@ VERBS: Mapping[str, Verb] = {
         "contact",
         {
             0: "help/assist, thank, call/phone, invite, interview, praise/commend, criticize, hire/employ, "
-            "greet/welcome, warn, meet/encounter"
+            "greet/welcome, warn, meet"
         },
     ),
     **{verb: Verb((verb,), "transfer", objects=tuple(_GIFTS.split())) for verb in ("give", "send", "show", "lend")},
@@ -509,6 +509,6 @@ TOPICS: tuple[Topic, ...] = (
     _topic("museum exhibition", "design guide atmosphere staff", "of", "visit", "open"),
     _topic("course lecture", "argument teacher training", "of", "attend", "cover start"),
     _topic("match", "atmosphere defense team ending", "of", "attend watch", "start"),
-    _topic("concert", "atmosphere orchestra ending violinist", "of", "attend", "start"),
+    _topic("concert", "atmosphere orchestra ending violinist", "at", "attend", "start"),
     _topic("tour trip", "guide food driver", "of", "join", "start"),
 )

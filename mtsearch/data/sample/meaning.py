@@ -19,11 +19,14 @@ Everything is frozen and compared by value.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from itertools import permutations
+from typing import Literal, TypeAlias, TypeVar
 
 from mtsearch.data.sample.lexicon import VERBS, kind_of
 
+T = TypeVar("T")
 Tense = Literal["past", "progressive", "habitual", "future"]
 
 
@@ -213,13 +216,16 @@ def similarity(one: Statement, other: Statement) -> float:
     """How much of their meaning two statements share, from 0 (nothing) to 1 (all).
 
     Clauses are compared part by part (predicate, agent, patient ... in decreasing weight); a thing of the same kind
-    earns some credit. A statement of two clauses is compared clause by clause.
+    earns some credit. A statement of two clauses is compared clause by clause, under the best match.
     """
-    ones, others = _clauses(one), _clauses(other)
+    return _matched(_clauses(one), _clauses(other), _clause_similarity)
+
+
+def _matched(ones: Sequence[T], others: Sequence[T], share: Callable[[T, T], float]) -> float:
+    """The mean share under the best one-to-one match; what has no partner counts as 0."""
     if len(ones) < len(others):
         ones, others = others, ones
-    best = [max(_clause_similarity(clause, candidate) for candidate in others) for clause in ones]
-    return sum(best) / len(best)
+    return max(sum(map(share, order, others)) for order in permutations(ones, len(others))) / len(ones)
 
 
 def _clauses(statement: Statement) -> tuple[Event, ...]:
@@ -265,10 +271,7 @@ def _participant_similarity(one: Participant | None, other: Participant | None) 
         return None
     if one is None or other is None:
         return 0.0
-    ones, others = _things(one), _things(other)
-    if len(ones) < len(others):
-        ones, others = others, ones
-    return sum(max(_thing_similarity(thing, candidate) for candidate in others) for thing in ones) / len(ones)
+    return _matched(_things(one), _things(other), _thing_similarity)
 
 
 def _things(participant: Participant) -> tuple[Thing, ...]:
