@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PLURALS = {"man": "men", "woman": "women", "child": "children", "fish": "fish", "scarf": "scarves"}
+_PLURALS = {"man": "men", "woman": "women", "child": "children", "fish": "fish", "scarf": "scarves", "thesis": "theses"}
 # verb -> (past, past participle)
 _PASTS = {
     "be": ("was", "been"),
@@ -24,6 +24,7 @@ _PASTS = {
     "hide": ("hid", "hidden"),
     "lend": ("lent", "lent"),
     "lose": ("lost", "lost"),
+    "meet": ("met", "met"),
     "read": ("read", "read"),
     "ride": ("rode", "ridden"),
     "run": ("ran", "run"),
