@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,46 @@ def ray_session(_own_cache: None) -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
     yield
     ray.shutdown()
+
+
+SABOTEUR = """
+import os
+import signal
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mtsearch.config.base import Frozen
+
+
+class Saboteur(Frozen):
+    name: Literal["saboteur"] = "saboteur"
+    how: Literal["raise", "kill", "diverge", "train"] = "raise"
+    marker: str = ""
+
+    def build(self, model):
+        if self.how == "raise":
+            raise RuntimeError("boom")
+        if self.how == "kill" and not Path(self.marker).exists():
+            Path(self.marker).write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        lr = float("inf") if self.how == "diverge" else 1e-3
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        group = {"params": [p for _, p in named], "names": [name for name, _ in named], "part": "all", "lr": lr}
+        return torch.optim.SGD([group])
+
+
+OPTIMIZERS = (Saboteur,)
+"""
+
+
+@pytest.fixture(scope="session")
+def saboteur(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plugin whose optimizer raises, kills its process the first time, or diverges."""
+    path = tmp_path_factory.mktemp("plugin") / "saboteur.py"
+    path.write_text(SABOTEUR)
+    return path
 
 
 def report(

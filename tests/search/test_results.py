@@ -44,7 +44,7 @@ def test_the_tables_are_what_the_analysis_reads(tmp_path: Path) -> None:
 
 
 def test_a_diverged_trial_has_no_score_in_the_table(tmp_path: Path) -> None:
-    story = Story().begun().suggested(0).reported(0, 1, None, (0, None), outcome="diverged").stopped(0, "diverged")  # type: ignore[arg-type]
+    story = Story().begun().suggested(0).reported(0, 1, None, (0, None), outcome="diverged").stopped(0, "diverged")
     written(tmp_path, story.events)
     row = pd.read_parquet(tmp_path / "trials.parquet").iloc[0]
     assert row["status"] == "diverged"

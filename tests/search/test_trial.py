@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtsearch.config.load import load_trial
+from mtsearch.search.trial import Assignment, attempt, train_until
+
+
+@pytest.fixture
+def assign(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path) -> Callable[..., Assignment]:
+    def make(train_on: tuple[str, ...] = ("train",), **sections: Any) -> Assignment:
+        config = load_trial(tiny_config(**sections)).config.model_dump(mode="json")
+        return Assignment(
+            run_folder=str(tmp_path),
+            place="trials/t0000",
+            config=config,
+            data_root=str(tiny_data),
+            cpus=1,
+            gpus=0,
+            metric="mean_score",
+            scored_tasks=None,
+            train_on=train_on,
+        )
+
+    return make
+
+
+def told(result: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(result["told"]))
+
+
+def scores(results: list[dict[str, Any]]) -> dict[int, float]:
+    return {result["evaluation"]: result["score"] for result in results if "evaluation" in result}
+
+
+def test_a_trial_says_that_it_started_then_each_evaluation_then_that_it_finished(
+    assign: Callable[..., Assignment], tmp_path: Path
+) -> None:
+    started, first, second = attempt(assign())
+    assert (started["outcome"], started["attempt"]) == ("started", 1)
+    assert [first["outcome"], second["outcome"]] == ["running", "finished"]
+    assert [first["done"], second["done"]] == [False, True]
+    assert told(first)["checkpoint"] == "trials/t0000/attempt-1/checkpoints/evaluation-0001"
+    assert (tmp_path / told(second)["checkpoint"] / "model.safetensors").is_file()
+    assert told(first)["precision"] == "fp32"
+    assert told(first)["data"].keys() == {"sentiment", "paraphrase", "similarity"}
+    assert told(second)["data"] is None
+
+
+def test_an_assignment_travels_through_ray_as_one_text(assign: Callable[..., Assignment]) -> None:
+    config = assign(train_on=("train", "dev")).to_ray()
+    assert {type(value) for value in config.values()} == {str, int}
+    assert Assignment.from_ray(config) == assign(train_on=("train", "dev"))
+
+
+def test_a_stopped_trial_goes_on_in_a_folder_of_its_own_with_the_same_numbers(
+    assign: Callable[..., Assignment], tmp_path: Path
+) -> None:
+    assignment = assign(training={"epochs": 3})
+    stopped = attempt(assignment)
+    before = [next(stopped), next(stopped), next(stopped)]
+    stopped.close()
+    after = list(attempt(assignment))
+    assert after[0]["attempt"] == 2
+    assert scores(before).keys() == {1, 2}
+    assert scores(after).keys() == {2, 3}  # the last report is told once more: it may have been lost
+    assert scores(after)[2] == scores(before)[2]
+    assert told(after[1])["checkpoint"].startswith("trials/t0000/attempt-1/")
+    assert told(after[2])["checkpoint"].startswith("trials/t0000/attempt-2/")
+    from_the_start = list(attempt(Assignment(**{**vars(assignment), "place": "trials/other"})))
+    assert scores(from_the_start) == {**scores(before), **scores(after)}
+
+
+def test_a_trial_that_raises_has_failed_in_one_line_with_the_traceback_in_its_log(
+    assign: Callable[..., Assignment], tmp_path: Path
+) -> None:
+    assignment = assign(encoder={"model": str(tmp_path / "nowhere")})
+    _, failed = attempt(assignment)
+    assert (failed["outcome"], failed["done"]) == ("failed", True)
+    assert "nowhere" in failed["reason"]
+    assert "\n" not in failed["reason"]
+    log = (tmp_path / "trials/t0000/attempt-1/log.txt").read_text()
+    assert "Traceback" in log
+    assert "nowhere" in log
+
+
+def test_running_out_of_memory_is_named_so(assign: Callable[..., Assignment], monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtsearch.training import parts
+
+    def build(*args: Any, **settings: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(parts, "build", build)
+    assert list(attempt(assign()))[-1]["reason"] == "out of memory: MemoryError; take a smaller training.batch_size"
+
+
+def test_a_diverged_trial_gives_no_score_to_the_trial_scheduler(
+    assign: Callable[..., Assignment], saboteur: Path
+) -> None:
+    results = list(attempt(assign(plugins=[str(saboteur)], optimizer={"name": "saboteur", "how": "diverge"})))
+    assert [result["outcome"] for result in results] == ["started", "diverged"]
+    assert results[-1]["done"]
+    assert "score" not in results[-1]
+    assert "evaluation" not in results[-1]
+    assert "loss" in results[-1]["reason"]
+
+
+def test_what_is_logged_during_a_trial_is_in_its_log_alone(assign: Callable[..., Assignment], tmp_path: Path) -> None:
+    results = attempt(assign())
+    next(results)
+    logging.getLogger("mtsearch.training").warning("look here")
+    results.close()
+    logging.getLogger("mtsearch.training").warning("too late")
+    log = (tmp_path / "trials/t0000/attempt-1/log.txt").read_text()
+    assert "look here" in log
+    assert "too late" not in log
+
+
+def test_two_workers_never_share_an_attempts_folder(assign: Callable[..., Assignment]) -> None:
+    one, other = attempt(assign()), attempt(assign())
+    assert {next(one)["attempt"], next(other)["attempt"]} == {1, 2}
+    one.close()
+    other.close()
+
+
+def test_training_until_an_evaluation_stops_there(assign: Callable[..., Assignment]) -> None:
+    result = train_until(assign(train_on=("train", "dev"), training={"epochs": 3}), 2)
+    assert (result["evaluation"], result["outcome"]) == (2, "running")
+    assert told(result)["report"]["examples_seen"] > 2 * 3 * 48
