@@ -56,7 +56,7 @@ def search(
     from mtsearch.training.preflight import preflight
 
     loaded, text = _loaded(space, overrides)
-    folder = run_folder(runs, name or loaded.name)
+    folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
     for line in preflight(_one_at_a_time(loaded), Place(None, root)):
         if say is not None:
@@ -119,7 +119,7 @@ def train(
         search=loaded.search.model_copy(update={"trials": 1, "scheduler": NoScheduler(), "start": ()}),
         resources=whole if loaded.resources == "auto" else loaded.resources,
     )
-    folder = run_folder(runs, name or loaded.name)
+    folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
     for line in preflight([one.config(one.default)], Place(None, root)):
         if say is not None:

@@ -61,7 +61,7 @@ def run(
     from mtsearch.console import Watch, print_pairs, search_lines
 
     loaded = load_space(space, set_ or ())
-    folder = run_folder(runs, name or loaded.name)
+    folder = run_folder(runs, loaded.name if name is None else name)
     print_pairs(console, search_lines(loaded, folder))
     with Watch(console) as watch:
         outcome = search(
@@ -137,7 +137,7 @@ def train(
         outcome = train_one(
             config if repeated is None else repeated.config,
             overrides=set_ or (),
-            name=name or (repeated.name if repeated else None),
+            name=repeated.name if repeated is not None and name is None else name,
             runs=runs,
             data=data,
             observer=watch,
@@ -159,7 +159,7 @@ def evaluate(
 ) -> None:
     """Score a trained model on a split; tasks whose data has no such split are named and left out."""
     from mtsearch.api import checkpoint_of, data_folder, load
-    from mtsearch.console import score_table
+    from mtsearch.console import print_pairs, score_lines
     from mtsearch.training.scoring import score, write_scores
 
     if split not in ("dev", "test"):
@@ -167,10 +167,8 @@ def evaluate(
     checkpoint = checkpoint_of(model, trial)
     chosen: Literal["dev", "test"] = "dev" if split == "dev" else "test"
     scores = score(load(checkpoint), chosen, task or (), data_folder(data))
-    console.print(f"{checkpoint} on {split}", markup=False, highlight=False, soft_wrap=True)
-    console.print(score_table(scores))
-    for line in scores.left_out:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_pairs(console, [("model", f"{checkpoint}, on {split}"), *score_lines(scores)])
+    print_pairs(console, [("left out", line) for line in scores.left_out])
     if out is not None:
         write_scores(scores, out)
 

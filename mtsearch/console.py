@@ -28,7 +28,7 @@ __all__ = [
     "number",
     "print_outcome",
     "print_pairs",
-    "score_table",
+    "score_lines",
     "search_lines",
     "size",
 ]
@@ -60,7 +60,7 @@ def number(value: Any) -> str:
 def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
     """Lines of a name and what is to be said of it; not wrapped, so that commands in them can be copied."""
     for name, text in pairs:
-        console.print(Text.assemble((f"{name:<12}", "bold"), text), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<11} ", "bold"), text), soft_wrap=True)
 
 
 def dimension_table(space: SearchSpace) -> Table:
@@ -197,15 +197,14 @@ def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     return [("search", f"{space.name}: {how}; {', '.join(budget)}, for {search.metric}"), ("run", str(folder))]
 
 
-def score_table(scores: Scores) -> Table:
-    """Each task's metrics."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("task", "scores", "data"):
-        table.add_column(column, overflow="fold")
-    for task, metrics in scores.metrics.items():
-        table.add_row(task, ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()), scores.data[task])
-    table.add_row("mean_score", f"{scores.mean_score:.4f}", f"over {len(scores.metrics)} tasks")
-    return table
+def score_lines(scores: Scores) -> list[tuple[str, str]]:
+    """Each task's metrics, the mean of the main ones, and which data it was."""
+    lines = [
+        (task, ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        for task, metrics in scores.metrics.items()
+    ]
+    lines.append(("mean_score", f"{scores.mean_score:.4f} over {', '.join(scores.metrics)}"))
+    return [*lines, *(("data", f"{task}: {text}") for task, text in scores.data.items())]
 
 
 def print_outcome(console: Console, outcome: Outcome, page: Path | None, command: str) -> None:

@@ -58,7 +58,7 @@ def score(model: TrainedModel, split: Literal["dev", "test"], tasks: Sequence[st
     for task in tasks or model.config.tasks:
         found = model.data(task, data_root)
         if split not in found.splits:
-            left_out.append(f"{task}: left out, since {found.where} has only {', '.join(found.splits)}")
+            left_out.append(f"{task}: {found.where} has only {', '.join(found.splits)}")
             continue
         evaluation, table = model.evaluate(task, split, found)
         metrics[task], data[task] = evaluation.metrics, describe(found)
