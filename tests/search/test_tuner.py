@@ -22,7 +22,7 @@ from mtsearch.search.tuner import Outcome, _extra_trials, _identity, run_search
 from mtsearch_analysis.load import load_run
 from tests.search.conftest import Story
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.xdist_group("ray")]
 
 LR = {"loguniform": [1e-4, 1e-1]}
 
