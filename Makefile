@@ -6,6 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 DIST ?= dist
 BIN := $(VENV)/bin
+BENCHMARKS := trainer trials overhead suggest
 
 # Two workers share the tests; those that start Ray stay together in one of them. Each computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -41,7 +42,7 @@ test-slow: install  ## the tests that take minutes
 	$(PYTEST) -m slow
 
 bench: install  ## the benchmarks, one after the other; wants an idle machine
-	@set -e; for script in benchmarks/*.py; do echo "$(BIN)/python $$script"; $(BIN)/python $$script; done
+	@set -e; for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
 build: install  ## the wheel, in dist/
 	$(BIN)/pip wheel --no-deps --wheel-dir $(DIST) .

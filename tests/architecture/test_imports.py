@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.model": ("mtsearch.config", "mtsearch.data", "mtsearch.tasks"),
     "mtsearch.training": ("mtsearch.config", "mtsearch.data", "mtsearch.model", "mtsearch.tasks", *METHODS),
     "mtsearch_analysis": (),
-    "mtsearch.search": ("mtsearch.config", "mtsearch.training", "mtsearch_analysis.tables"),
+    "mtsearch.search": ("mtsearch.config", "mtsearch.data.source", "mtsearch.training", "mtsearch_analysis.tables"),
     "mtsearch.api": ("mtsearch.config", "mtsearch.training", "mtsearch.search", "mtsearch_analysis"),
     "mtsearch": ("mtsearch.api",),
     "mtsearch.console": ("mtsearch.config", "mtsearch.training", "mtsearch.search"),
