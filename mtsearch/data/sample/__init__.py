@@ -69,7 +69,7 @@ def write(folder: Path, *, seed: int = 13, sizes: Mapping[str, int] | None = Non
     """
     sizes = _checked_sizes(sizes or {})
     parameters = {"version": VERSION, "seed": seed, "sizes": dict(sizes)}
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         return _confirmed(folder, parameters)
     files = {
         f"{layer}/{split}.csv": text for layer in LAYERS for split, text in _layer_files(layer, seed, sizes).items()

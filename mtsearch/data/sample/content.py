@@ -50,22 +50,23 @@ from mtsearch.data.sample.meaning import (
     pair,
 )
 
-_Judged: TypeAlias = Literal["past", "habitual"]  # the tenses of opinions
-
-_I, _WE, _EVERYONE = (Thing(pronoun, determiner="") for pronoun in ("I", "we", "everyone"))
 CHOICES = (  # what one asks recommendations of
     *("book", "film", "novel", "documentary", "course", "restaurant", "hotel", "museum", "cafe"),
     *("camera", "bicycle", "telescope", "guitar"),
 )
+
+_Judged: TypeAlias = Literal["past", "habitual"]  # the tenses of opinions
+
+_I, _WE, _EVERYONE = (Thing(pronoun, determiner="") for pronoun in ("I", "we", "everyone"))
 _AUDIENCES = ("critic", "visitor", "student", "child", "tourist", "journalist")
-_WITHOUT_PLACE = frozenset({"building", "area", "finding", "event", "crew"})
+_WITHOUT_PLACE = frozenset({"building", "area", "finding", "event"})  # kinds of what is done where it is
 _TENSES: tuple[tuple[float, Tense], ...] = (
     (0.5, "past"),
     (0.25, "progressive"),
     (0.1, "habitual"),
     (0.15, "future"),
 )
-_MANNERLY = frozenset({"transfer", "solo"})
+_MANNERLY = frozenset({"transfer", "solo"})  # groups of verbs that say what can be done quickly, proudly ...
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ class Content:
     # --- things ---
 
     def _thing(self, concept: str, *, known: float = 0.5, detail: float = 0.35, clauses: bool = False) -> Thing:
-        """A thing of this concept: ``known`` is the chance of "the", ``detail`` that of each kind of detail."""
+        """A thing of this concept: ``known`` is the weight of "the", ``detail`` the chance of a quality."""
         if concept in NAMES:
             return Thing(concept, determiner="")
         mass, kind = NOUNS[concept].mass, NOUNS[concept].kind
@@ -433,17 +434,16 @@ class Content:
 
     def _remarked(self, topic: Topic, sign: int) -> Thing:
         whole = Thing(self._chance.pick(topic.wholes), determiner="a")
-        qualities = [self._polar(whole.concept, sign * self._strength())]
-        other = self._polar(whole.concept, sign)
-        if self._chance.happens(0.4) and other not in qualities:
-            qualities.append(other)
+        first, other = self._polar(whole.concept, sign * self._strength()), self._polar(whole.concept, sign)
+        attributes: tuple[Attribute, ...] = (first,)
         if self._chance.happens(0.35):
-            degree = self._degree(sign, 1, negated=False)
-            qualities = [replace(self._polar(whole.concept, sign), degree=degree)]
+            attributes = (replace(other, degree=self._degree(sign, 1, negated=False)),)
+        elif first != other and self._chance.happens(0.4):
+            attributes = (first, other)
         attachment = self._attachment(NOUNS[whole.concept].kind) if self._chance.happens(0.6) else None
         if self._chance.happens(0.3):
             attachment = Attachment("with", self._qualified_part(topic, self._chance.pick((-1, 1))))
-        return replace(whole, attributes=tuple(qualities), attachment=attachment)
+        return replace(whole, attributes=attributes, attachment=attachment)
 
     def _neutral(self, topic: Topic, tense: _Judged) -> Event:
         """What happened, without a verdict."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from mtsearch.data.sample import morphology
 from mtsearch.data.sample.chance import Chance
@@ -24,6 +23,7 @@ from mtsearch.data.sample.lexicon import (
     TAGS,
     TIMES,
     VERBS,
+    Agreement,
     kind_of,
 )
 from mtsearch.data.sample.meaning import (
@@ -50,8 +50,6 @@ from mtsearch.data.sample.meaning import (
     is_asked,
 )
 from mtsearch.data.sample.tree import HEAD, Node, Part, capitalised, phrase, widened, with_role
-
-Agreement = Literal["first", "third", "plural"]
 
 _ROLES = {  # part of an event -> PropBank label
     "agent": "ARG0",
@@ -103,8 +101,7 @@ def _agreement(subject: Participant) -> Agreement:
     if isinstance(subject, Pair):
         return "plural"
     if subject.concept in PRONOUNS:
-        agreement = PRONOUNS[subject.concept][2]
-        return "first" if agreement == "first" else "plural" if agreement == "plural" else "third"
+        return PRONOUNS[subject.concept].agreement
     return "plural" if subject.plural else "third"
 
 
@@ -127,7 +124,7 @@ def _verb_chain(tense: str, *, passive: bool, support: bool) -> tuple[list[tuple
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """A clause before it is put in order: its subject, its auxiliaries (with "not"), its verb phrase, its adverbs."""
+    """A clause before it is put in order: subject, auxiliaries with "not", verb phrase, what opens the clause."""
 
     subject: Part | None
     auxiliaries: tuple[Part, ...]
@@ -136,7 +133,7 @@ class _Pieces:
 
 
 def _stacked(auxiliaries: Collection[Part], predicate: Node) -> Node:
-    """(VP will (VP not (VP be (VP ...)))), except that "not" stands beside its auxiliary."""
+    """The verb phrase inside one for each auxiliary, (VP will not (VP be (VP ...))); "not" stays with its auxiliary."""
     stack: list[list[Part]] = []
     for relation, node in auxiliaries:
         if node.negates:
@@ -205,9 +202,11 @@ class Grammar:
         if thing.concept == "this":
             return phrase("NP", (HEAD, _word("DT", "PRON", "this")))
         if thing.concept in PRONOUNS:
-            nominative, other, _ = PRONOUNS[thing.concept]
+            pronoun = PRONOUNS[thing.concept]
             tag = "NN" if thing.concept in ("everyone", "anyone") else "PRP"
-            return phrase("NP", (HEAD, _word(tag, "PRON", nominative if subject else other, nominative)))
+            return phrase(
+                "NP", (HEAD, _word(tag, "PRON", pronoun.subject if subject else pronoun.other, pronoun.subject))
+            )
         if thing.concept in NAMES:
             return self._name(thing.concept)
         attributes = [self._attribute(attribute) for attribute in thing.attributes]

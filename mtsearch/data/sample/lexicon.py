@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Agreement: TypeAlias = Literal["first", "third", "plural"]
+"""The forms of a verb in the present: am, is, are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,15 @@ class Name:
     words: tuple[str, ...]
     kind: str
     entity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pronoun:
+    """A pronoun: its form as a subject and otherwise, and the agreement of its verb."""
+
+    subject: str
+    other: str
+    agreement: Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +154,13 @@ NAMES: Mapping[str, Name] = {
     )
     for (text,) in _concepts(table)
 }
-PRONOUNS: Mapping[str, tuple[str, str, str]] = {  # concept -> (subject form, other form, agreement)
-    "I": ("I", "me", "first"),
-    "we": ("we", "us", "plural"),
-    "you": ("you", "you", "plural"),
-    "this": ("this", "this", "third"),
-    "everyone": ("everyone", "everyone", "third"),
-    "anyone": ("anyone", "anyone", "third"),
+PRONOUNS: Mapping[str, Pronoun] = {
+    "I": Pronoun("I", "me", "first"),
+    "we": Pronoun("we", "us", "plural"),
+    "you": Pronoun("you", "you", "plural"),
+    "this": Pronoun("this", "this", "third"),
+    "everyone": Pronoun("everyone", "everyone", "third"),
+    "anyone": Pronoun("anyone", "anyone", "third"),
 }
 NUMERALS: tuple[str, ...] = ("two", "three", "four")
 

@@ -19,7 +19,7 @@ COLUMNS = {
     "paraphrase": ["", "id", "sentence1", "sentence2", "is_duplicate"],
     "similarity": ["", "id", "sentence1", "sentence2", "similarity"],
 }
-PINNED = "4368160a71652ae15c135a3483eda06154db9e5ffbf599eb0a8aed9d5c981dd9"
+PINNED = "5fcb367642e97642116149f96bb03fe176bed1bb3487fc17cc9661767aa80947"
 
 
 def rows(folder: Path, layer: str, split: str) -> list[list[str]]:
@@ -102,6 +102,8 @@ def test_a_folder_that_holds_something_else_is_refused_and_kept(corpus: Path, tm
     with pytest.raises(DataError, match="holds something else"):
         sample.write(tmp_path, sizes=SMALL)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+    with pytest.raises(DataError, match="holds something else"):
+        sample.write(tmp_path / "notes.txt", sizes=SMALL)
     with pytest.raises(DataError, match="holds something else"):
         sample.write(corpus, seed=99, sizes=SMALL)
 
