@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,11 @@ __all__ = [
     "latest_checkpoint",
     "load_state",
     "load_weights",
+    "random_state",
     "read_description",
     "retain",
     "save_checkpoint",
+    "set_random_state",
 ]
 
 
@@ -45,7 +47,13 @@ def checkpoint_name(evaluation: int) -> str:
     return f"evaluation-{evaluation:04d}"
 
 
-def save_checkpoint(folder: Path, state: TrainState, description: Mapping[str, Any], predictions: pd.DataFrame) -> None:
+def save_checkpoint(
+    folder: Path,
+    state: TrainState,
+    random: Sequence[Mapping[str, Tensor]],
+    description: Mapping[str, Any],
+    predictions: pd.DataFrame,
+) -> None:
     """Write a checkpoint at ``folder``; it appears there complete, or not at all.
 
     A finished trial needs no optimizer state any more, only its counters and its report.
@@ -53,6 +61,7 @@ def save_checkpoint(folder: Path, state: TrainState, description: Mapping[str, A
     Args:
         folder: its final place.
         state: what to save.
+        random: :func:`random_state` of each process.
         description: config, inventories and data hashes, plain JSON values.
         predictions: of every dev example.
     """
@@ -68,7 +77,9 @@ def save_checkpoint(folder: Path, state: TrainState, description: Mapping[str, A
     rest: dict[str, Any] = {"progress": state.progress.to_json(), "report": state.report and state.report.to_json()}
     if not state.progress.finished:
         tensors, rest["optimizer"] = _optimizer_state(state)
-        save_file(tensors | _random_state(state.model), temporary / "state.safetensors")
+        for rank, states in enumerate(random):
+            tensors |= {f"random.{rank}.{device}": tensor for device, tensor in states.items()}
+        save_file(tensors, temporary / "state.safetensors")
         rest["schedule"] = state.schedule.state_dict()
     (temporary / "state.json").write_text(json.dumps(rest), encoding="utf-8")
     if folder.exists():  # left by an attempt that was stopped between writing and telling
@@ -136,7 +147,7 @@ def load_state(folder: Path, state: TrainState) -> None:
         raise RunError(f"{folder}: the state of this checkpoint cannot be read: {error}") from error
     _load_optimizer_state(state, tensors, rest["optimizer"])
     state.schedule.load_state_dict(rest["schedule"])
-    state.random = {name.removeprefix("random."): x for name, x in tensors.items() if name.startswith("random.")}
+    state.random = _saved_random(tensors)
 
 
 def _parameter_names(state: TrainState) -> list[str]:
@@ -180,8 +191,25 @@ def _load_optimizer_state(state: TrainState, tensors: Mapping[str, Tensor], plai
         state.optimizer.scaler.load_state_dict(plain["scaler"])
 
 
-def _random_state(model: torch.nn.Module) -> dict[str, Tensor]:
-    states = {"random.cpu": torch.get_rng_state()}
-    if next(model.parameters()).is_cuda:
-        states["random.cuda"] = torch.cuda.get_rng_state()
+def random_state(device: str) -> dict[str, Tensor]:
+    """The states of torch's generators in this process, by device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state()
     return states
+
+
+def set_random_state(states: Mapping[str, Tensor]) -> None:
+    """Put the generators where :func:`random_state` found them."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def _saved_random(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    by_rank: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("random."):
+            _, rank, device = name.split(".")
+            by_rank.setdefault(int(rank), {})[device] = tensor
+    return [by_rank[rank] for rank in sorted(by_rank)]

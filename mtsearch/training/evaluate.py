@@ -18,6 +18,7 @@ from mtsearch.data.batching import EncodedSplit
 from mtsearch.data.examples import Example
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
+from mtsearch.training.ranks import gather, sum_tensors
 
 __all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "predict", "prediction_table"]
 
@@ -75,19 +76,22 @@ def predict(
     """
     was_training = model.training
     model.eval()
-    loss, weight = 0.0, 0.0
+    sums = {name: torch.zeros((), dtype=torch.float64, device=accelerator.device) for name in ("loss", "weight")}
     by_row: dict[int, dict[str, Any]] = {}
+    lots = list(split.in_length_order(batch_size))
     with torch.inference_mode(), accelerator.autocast():
-        for rows in split.in_length_order(batch_size):
+        for rows in lots[accelerator.process_index :: accelerator.num_processes]:
             batch = split.batch(rows).to(accelerator.device)
             logits = model(batch)
             if batch.targets:
-                loss += float(task.loss(logits, batch.targets, inventory))
-                weight += float(task.loss_weight(batch.targets, inventory))
-                if not math.isfinite(loss):
-                    raise NotFiniteError(f"the loss of {split.task} became {loss} in an evaluation")
+                sums["loss"] += task.loss(logits, batch.targets, inventory)
+                sums["weight"] += task.loss_weight(batch.targets, inventory)
             by_row.update(zip(rows.tolist(), task.decode(logits, inventory), strict=True))
     model.train(was_training)
+    loss, weight = (float(total) for total in sum_tensors(sums, accelerator).values())
+    if not math.isfinite(loss):
+        raise NotFiniteError(f"the loss of {split.task} became {loss} in an evaluation")
+    by_row = {row: prediction for part in gather(by_row, accelerator) for row, prediction in part.items()}
     windows = itertools.groupby(sorted(by_row), key=lambda row: int(split.tokens.example[row]))
     merged = [task.merge([by_row[row] for row in rows]) for _, rows in windows]
     return Prediction(merged, loss / weight if weight else None)

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from mtsearch.data.plan import PlannedBatch, plan_epoch
-from mtsearch.training.checkpoint import checkpoint_name, retain, save_checkpoint
+from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
 from mtsearch.training.evaluate import NotFiniteError, evaluate, prediction_table
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
 from mtsearch.training.parts import Parts
+from mtsearch.training.ranks import agree, gather, share_of, sum_gradients, sum_tensors
 from mtsearch.training.report import Measurement, Report
 from mtsearch.training.trace import Trace
 
@@ -35,7 +36,8 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     Yields:
         A report after each evaluation, written to a checkpoint before it is told. The last one has the outcome
         ``finished`` or ``diverged``. Parts that were built from a checkpoint give its report once more first,
-        since whoever was to hear it may have been gone.
+        since whoever was to hear it may have been gone. Of several processes each yields the report; the
+        others then wait until the first one is asked for the next, or closed.
     """
     config, state, progress = parts.config, parts.state, parts.state.progress
     training = config.training
@@ -46,7 +48,8 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     facts = {"start_seconds": begun - parts.started, **_sizes(parts)}
     if state.report is not None:
         yield state.report
-    with Trace(parts.place.folder, config) as trace:
+    is_first = parts.accelerator.is_main_process
+    with Trace(parts.place.folder if is_first else None, config) as trace:
         while not progress.finished:
             plan, positions_after = plan_epoch(
                 config.sampler, train_splits, training.batch_size, training.seed, progress.epoch, progress.positions
@@ -90,7 +93,14 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             )
             _save(parts, predictions)
             trace.write(state.report)
-            yield state.report
+            go_on = False
+            try:
+                yield state.report
+                go_on = True
+            finally:
+                go_on = agree(go_on, parts.accelerator)
+            if not go_on:
+                return
 
 
 def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> list[Measurement]:
@@ -105,6 +115,8 @@ def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> li
         for name, loss in _backward(parts, update):
             losses[name] += loss
             num_batches[name] += 1
+        used = ("encoder.", *(f"heads.{batch.task}." for batch in update))
+        sum_gradients((p for name, p in state.model.named_parameters() if name.startswith(used)), accelerator)
         if parts.config.training.gradient_clip is not None:
             gradient_norms += accelerator.clip_grad_norm_(state.model.parameters(), parts.config.training.gradient_clip)
         state.optimizer.step()
@@ -114,12 +126,13 @@ def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> li
         progress.step += 1
         progress.examples_seen += sum(len(batch.rows) for batch in update)
         if number % _CHECK_EVERY_UPDATES == 0 or number == len(updates):
-            _check_finite(losses, progress.step)
+            total_losses = sum_tensors(losses, accelerator)
+            _check_finite(total_losses, progress.step)
     progress.training_seconds += time.perf_counter() - begun
     measurements = [
-        Measurement(name, "train", "loss", float(losses[name]) / num_batches[name])
-        for name in losses
-        if num_batches[name]
+        Measurement(name, "train", "loss", float(total_losses[name]) / count)
+        for name, count in num_batches.items()
+        if count
     ]
     rates = {group["part"]: group["lr"] for group in state.optimizer.param_groups}
     measurements += [Measurement("", "train", f"{part}_lr", rate) for part, rate in rates.items()]
@@ -129,27 +142,33 @@ def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> li
 
 
 def _backward(parts: Parts, update: Sequence[PlannedBatch]) -> Iterator[tuple[str, Tensor]]:
-    """Accumulate an update's gradients; gives the mean loss of each batch.
+    """Accumulate an update's gradients; gives this process's part of the mean loss of each batch.
 
     The loss of an update is the sum over its tasks of the static weight times the mean over the task's rows
     in it, so that batches of different sizes, or with class weights, count as they would in one pass.
     """
-    splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
-    batches = [splits[planned.task].batch(planned.rows) for planned in update]
-    weights = [
-        parts.tasks[batch.task].kind.loss_weight(batch.targets, parts.tasks[batch.task].inventory) for batch in batches
-    ]
-    totals: dict[str, Tensor] = {}
-    for batch, weight in zip(batches, weights, strict=True):
-        totals[batch.task] = totals.get(batch.task, torch.zeros(())) + weight
-    for batch, weight in zip(batches, weights, strict=True):
-        task = parts.tasks[batch.task]
-        batch = batch.to(parts.accelerator.device)
+    weights = [_loss_weight(parts, planned) for planned in update]
+    totals: dict[str, float] = {}
+    for planned, weight in zip(update, weights, strict=True):
+        totals[planned.task] = totals.get(planned.task, 0.0) + weight
+    for planned, weight in zip(update, weights, strict=True):
+        rows = share_of(planned.rows, parts.accelerator)
+        if not len(rows):
+            yield planned.task, torch.zeros((), device=parts.accelerator.device)
+            continue
+        task = parts.tasks[planned.task]
+        batch = task.splits["train"].batch(rows).to(parts.accelerator.device)
         with parts.accelerator.autocast():
             logits = parts.state.model(batch)
         loss = task.kind.loss(logits, batch.targets, task.inventory)
-        parts.accelerator.backward(loss * (task.kind.weight / float(totals[batch.task])))
-        yield batch.task, loss.detach() / float(weight)
+        parts.accelerator.backward(loss * (task.kind.weight / totals[planned.task]))
+        yield planned.task, loss.detach() / weight
+
+
+def _loss_weight(parts: Parts, planned: PlannedBatch) -> float:
+    """What the summed loss of a batch is divided by, over all processes' rows of it."""
+    task = parts.tasks[planned.task]
+    return float(task.kind.loss_weight(task.splits["train"].targets(planned.rows), task.inventory))
 
 
 def _check_finite(losses: dict[str, Tensor], step: int) -> None:
@@ -184,11 +203,12 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
 def _save(parts: Parts, predictions: pd.DataFrame) -> None:
     if parts.place.folder is None:
         return
-    progress = parts.state.progress
-    folder = parts.place.folder / "checkpoints"
-    last = checkpoint_name(progress.evaluation)
-    save_checkpoint(folder / last, parts.state, parts.description(), predictions)
-    retain(folder, last=last, best=checkpoint_name(progress.best_evaluation))
+    state, folder = parts.state, parts.place.folder / "checkpoints"
+    random = gather(random_state(parts.place.device), parts.accelerator)
+    if parts.accelerator.is_main_process:
+        last = checkpoint_name(state.progress.evaluation)
+        save_checkpoint(folder / last, state, random, parts.description(), predictions)
+        retain(folder, last=last, best=checkpoint_name(state.progress.best_evaluation))
 
 
 def _diverged(parts: Parts, reason: str, facts: dict[str, float]) -> Report:
@@ -249,10 +269,9 @@ def _costs(parts: Parts) -> dict[str, float]:
 
 def _start_random(parts: Parts) -> None:
     """Dropout draws from torch's own generators: seed them here, or set them as the checkpoint has them."""
+    rank = parts.accelerator.process_index
     random = parts.state.random
-    if random is None:
-        torch.manual_seed(parts.config.training.seed)
-        return
-    torch.set_rng_state(random["cpu"])
-    if parts.place.device == "cuda" and "cuda" in random:
-        torch.cuda.set_rng_state(random["cuda"])
+    if rank < len(random):
+        set_random_state(random[rank])
+    else:
+        torch.manual_seed(parts.config.training.seed + 1_000_003 * rank)

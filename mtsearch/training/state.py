@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accelerate.optimizer import AcceleratedOptimizer
-from torch import nn
+from torch import Tensor, nn
 
 from mtsearch.data.plan import Position
 from mtsearch.schedules.contract import RunningSchedule
@@ -66,7 +66,7 @@ class TrainState:
         schedule: at work on the optimizer.
         progress: the counters.
         report: the last one; None before the first.
-        random: states of torch's random generators to start from; None to seed them.
+        random: states of torch's generators to start from, by rank; a process that has none seeds its own.
     """
 
     model: nn.Module
@@ -74,4 +74,4 @@ class TrainState:
     schedule: RunningSchedule
     progress: Progress
     report: Report | None = None
-    random: dict[str, Any] | None = None
+    random: list[dict[str, Tensor]] = field(default_factory=list)
