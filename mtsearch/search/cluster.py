@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import ray
@@ -47,25 +46,40 @@ def connected(address: str | None) -> Iterator[None]:
     if not address:
         settings["object_store_memory"] = _OBJECT_STORE_BYTES
     quiet = {name: value for name, value in _QUIET.items() if name not in os.environ}
-    with environment({**quiet, **(_token_mode() if address else {})}):
+    with environment(quiet):
         try:
+            if address:
+                _take_up_token()
             ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": quiet})
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             what = f"the Ray cluster at {address} must take us in" if address else "Ray must start here"
-            raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}") from error
+            remedy = "; is it up, and is its token in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH?" if address else ""
+            raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}{remedy}") from error
         try:
             yield
         finally:
             ray.shutdown()
 
 
-def _token_mode() -> dict[str, str]:
-    """Ray looks for a token by itself only where no address is given."""
-    if "RAY_AUTH_MODE" in os.environ:
-        return {}
-    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    return {"RAY_AUTH_MODE": "token"} if named or (Path.home() / ".ray" / "auth_token").is_file() else {}
+def _take_up_token() -> None:
+    """Have Ray show the user's token, if there is one: it does so by itself only where no address is given.
+
+    ``RAY_AUTH_MODE``, where it is set, stays as it is. Setting it here would be too late: Ray reads it on import.
+    """
+    try:
+        from ray._private.authentication import authentication_token_setup as authentication
+    except ImportError:
+        return  # before 2.52 there are no tokens
+    logger = logging.getLogger(authentication.__name__)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        authentication.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    except AttributeError:
+        return  # before 2.60 tokens are on only where RAY_AUTH_MODE says so
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager
