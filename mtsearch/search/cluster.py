@@ -30,7 +30,7 @@ def connected(address: str | None) -> Iterator[None]:
     """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
 
     Token authentication stays as Ray has it: a cluster of our own gets the user's token (Ray makes one where there is
-    none), and a cluster that is joined is shown the user's token where there is one.
+    none), and a cluster that is joined is shown the user's token if it does not take us in without.
 
     Args:
         address: of a cluster, as ``auto`` or ``HOST:PORT``; None starts one here, unless ``RAY_ADDRESS`` is set.
@@ -42,15 +42,23 @@ def connected(address: str | None) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    settings: dict[str, Any] = {"address": address} if address else {"address": "local", "dashboard_host": "127.0.0.1"}
-    if not address:
-        settings["object_store_memory"] = _OBJECT_STORE_BYTES
     quiet = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    settings: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": quiet},
+        "address": address or "local",
+    }
+    if not address:
+        settings |= {"dashboard_host": "127.0.0.1", "object_store_memory": _OBJECT_STORE_BYTES}
     with environment(quiet):
         try:
-            if address:
-                _take_up_token()
-            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": quiet})
+            try:
+                ray.init(**settings)
+            except ConnectionError:
+                if not address or not _take_up_token():
+                    raise
+                ray.init(**settings)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             what = f"the Ray cluster at {address} must take us in" if address else "Ray must start here"
@@ -62,22 +70,25 @@ def connected(address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def _take_up_token() -> None:
-    """Have Ray show the user's token, if there is one: it does so by itself only where no address is given.
+def _take_up_token() -> bool:
+    """Have Ray show the user's token from now on; gives whether there is one that it did not show before.
 
-    ``RAY_AUTH_MODE``, where it is set, stays as it is. Setting it here would be too late: Ray reads it on import.
+    Where an address is given, Ray shows it only if ``RAY_AUTH_MODE`` says so, and setting that here would be too late:
+    Ray reads it on import. Shown to a cluster that wants none, it would break the workers there: hence second.
     """
+    if "RAY_AUTH_MODE" in os.environ:
+        return False
     try:
         from ray._private.authentication import authentication_token_setup as authentication
     except ImportError:
-        return  # before 2.52 there are no tokens
+        return False  # before 2.52 there are no tokens
     logger = logging.getLogger(authentication.__name__)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        authentication.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        return bool(authentication.maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
     except AttributeError:
-        return  # before 2.60 tokens are on only where RAY_AUTH_MODE says so
+        return False  # before 2.60 RAY_AUTH_MODE alone decides
     finally:
         logger.setLevel(level)
 
