@@ -1,10 +1,10 @@
-"""What the tests share: a tiny encoder, tiny data, and a cache of their own."""
+"""What the tests share: a tiny encoder, tiny data, a cache of their own, and one Ray."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,10 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_encoder: Path) -> Callable[..., dict[str, Any]]:
-    """A trial as plain data: three tasks on the tiny encoder, two epochs; keyword arguments change sections."""
+    """A trial as plain data: three tasks on the tiny encoder, two epochs.
+
+    Keyword arguments replace sections; of encoder and training only the keys that they give.
+    """
 
     def make(**sections: Any) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -116,11 +119,22 @@ def tiny_config(tiny_encoder: Path) -> Callable[..., dict[str, Any]]:
             "schedule": {"name": "linear"},
         }
         for section, values in sections.items():
-            before = config.get(section)
-            merge = (
-                isinstance(values, dict) and isinstance(before, dict) and "name" not in values and section != "tasks"
-            )
-            config[section] = {**before, **values} if merge else values  # type: ignore[dict-item]
+            if section in ("encoder", "training"):
+                values = {**config[section], **values}
+            config[section] = values
         return config
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ray_session(_own_cache: None) -> Iterator[None]:
+    """A Ray with two cores that all tests share."""
+    import ray
+
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing is written into the home folder, and no one else is let in
+    quiet = {"OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    os.environ.update(quiet)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
+    yield
+    ray.shutdown()

@@ -1,10 +1,9 @@
-"""Spaces, made-up reports and one Ray for all tests of the search."""
+"""Spaces and made-up reports for the tests of the search."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +32,6 @@ def make_space() -> Callable[..., SearchSpace]:
         )
 
     return make
-
-
-@pytest.fixture(scope="session")
-def ray_session(_own_cache: None) -> Iterator[None]:
-    """A Ray with two cores that all tests share."""
-    import ray
-
-    os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing is written into the home folder, and no one else is let in
-    quiet = {"OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    os.environ.update(quiet)
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
-    yield
-    ray.shutdown()
 
 
 SABOTEUR = """
