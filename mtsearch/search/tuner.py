@@ -100,7 +100,7 @@ def run_search(
         address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
         space_text: the space as it was given, for ``space.yaml``; None writes the resolved one.
         extra_trials: this many more than the space asks for, or than a finished search has.
-        in_process: train one trial after the other in this process, without Ray.
+        in_process: train one trial after the other in this process, without Ray, each to its end.
 
     Raises:
         RunError: the folder belongs to a finished search, to another space, to another driver, or to something else.

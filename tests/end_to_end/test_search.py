@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,16 @@ SEARCHED: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def searched(cli: Cli, write_space: WriteSpace, tiny_data: Path, tmp_path: Path) -> Path:
-    said = cli("run", write_space(**SEARCHED), "--data", tiny_data)
-    assert said.code == 0, said
-    return tmp_path / "runs/tiny"
+@pytest.fixture(scope="module")
+def searched(
+    tiny_config: Callable[..., dict[str, Any]],
+    tiny_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    ray_session: None,
+) -> Path:
+    """A finished run, for tests that only read it."""
+    runs = tmp_path_factory.mktemp("runs")
+    return mtsearch.search(tiny_config(**SEARCHED), data=tiny_data, runs=runs).folder
 
 
 def test_a_search_tells_what_it_found_and_where_to_look(
@@ -98,12 +104,12 @@ def test_the_winner_is_evaluated_loaded_and_predicts(cli: Cli, searched: Path, t
     assert predicted[0]["prediction"] in ("0", "1")
 
 
-def test_a_finished_search_takes_more_trials(
-    cli: Cli, write_space: WriteSpace, searched: Path, tiny_data: Path
-) -> None:
+def test_more_trials_go_on(cli: Cli, write_space: WriteSpace, searched: Path, tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(searched, tmp_path / "runs/tiny")
     said = cli("run", write_space(**SEARCHED), "--data", tiny_data, "--trials", "+2")
     assert said.code == 0, said
-    assert pd.read_parquet(searched / "trials.parquet")["trial_id"].tolist() == [f"t{i:04d}" for i in range(6)]
+    trials = pd.read_parquet(tmp_path / "runs/tiny/trials.parquet")
+    assert trials["trial_id"].tolist() == [f"t{i:04d}" for i in range(6)]
 
 
 PLUGIN = '''

@@ -38,8 +38,8 @@ VERSION = 1
 LAYERS: tuple[str, ...] = ("sentiment", "paraphrase", "similarity")
 """The layers that are written, each in a folder of its name."""
 
-DEFAULT_SIZES: Mapping[str, int] = {"train": 1500, "dev": 200, "test": 200}
-"""Examples per layer in each split."""
+DEFAULT_SIZES: Mapping[str, int] = {"train": 160, "dev": 120, "test": 200}
+"""Examples per layer in each split: as few as tell good settings from bad ones, so that a search takes minutes."""
 
 _MANIFEST = "corpus.json"
 _LAYERS: Mapping[str, tuple[Draw, tuple[str, ...]]] = {  # what draws an example; the columns after its id
