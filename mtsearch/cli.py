@@ -106,12 +106,12 @@ def plan(
     """Say what a run would do: trials, resources, concurrency, disk, and an estimate of time from a short probe."""
     from mtsearch.api import data_folder
     from mtsearch.config.load import load_space
-    from mtsearch.console import print_pairs
+    from mtsearch.console import plan_lines, print_pairs
     from mtsearch.search.planning import plan_search
     from mtsearch.training.place import Place
 
     loaded = load_space(space, set_ or ())
-    print_pairs(console, plan_search(loaded, Place(None, data_folder(data)), address))
+    print_pairs(console, plan_lines(plan_search(loaded, Place(None, data_folder(data)), address)))
 
 
 @app.command()
@@ -129,7 +129,7 @@ def train(
 
     repeated = None
     if trial is not None:
-        from mtsearch.search.repeat import Repeated
+        from mtsearch.repeat import Repeated
 
         repeated = Repeated.of(Path(config), trial)
         print_pairs(console, repeated.differences())

@@ -17,6 +17,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
     from mtsearch.search.events import Event
+    from mtsearch.search.planning import Plan
     from mtsearch.search.state import RunState
     from mtsearch.search.tuner import Outcome
     from mtsearch.training.scoring import Scores
@@ -26,6 +27,7 @@ __all__ = [
     "dimension_table",
     "duration",
     "number",
+    "plan_lines",
     "print_outcome",
     "print_pairs",
     "score_lines",
@@ -195,6 +197,34 @@ def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     budget += [f"at most {search.gpu_hours:g} GPU hours"] if search.gpu_hours else []
     how = f"{len(space.dimensions())} dimensions by {search.algorithm.name}, {search.scheduler.name} stops trials"
     return [("search", f"{space.name}: {how}; {', '.join(budget)}, for {search.metric}"), ("run", str(folder))]
+
+
+def plan_lines(plan: Plan) -> list[tuple[str, str]]:
+    """What a search would do."""
+    footprint = plan.footprint
+    gpus = f" and {footprint.gpus:g} GPUs" if footprint.gpus else ""
+    stopping = "every trial runs to its end"
+    if plan.rungs:
+        stopping = (
+            f"ASHA after evaluations {', '.join(map(str, plan.rungs))}, one in {plan.reduction_factor:g} goes on; "
+            f"{plan.evaluations:.1f} evaluations a trial if the rungs stop as many as they can"
+        )
+    limit = f", which stops at {duration(plan.time_limit)}" if plan.time_limit is not None else ""
+    return [
+        *(("found", line) for line in plan.found),
+        ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each"),
+        (
+            "placed",
+            f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus} each, of {plan.cores:g} cores",
+        ),
+        ("stopping", stopping),
+        ("disk", f"at most {size(plan.kept_bytes)} of weights kept; {size(plan.running_bytes)} more while trials run"),
+        (
+            "time",
+            f"about {duration(plan.trial_seconds)} for a whole default trial, by a short probe of this machine; "
+            f"{duration(plan.least_seconds)} to {duration(plan.most_seconds)} for the search{limit}",
+        ),
+    ]
 
 
 def score_lines(scores: Scores) -> list[tuple[str, str]]:
