@@ -15,7 +15,6 @@ from transformers.utils import logging
 
 from mtsearch.config.trial import DEFAULT_ENCODER, Encoder
 from mtsearch.errors import EncoderError
-from mtsearch.model.dropout import replace_dropout
 
 __all__ = ["EncoderSource", "find_encoder", "load_encoder", "load_tokenizer"]
 
@@ -107,17 +106,15 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
     _set_rate(config, source, "attention_dropout", settings.attention_dropout, _ATTENTION_DROPOUT)
     try:
         try:
-            encoder = _from_pretrained(source, config, add_pooling_layer=False)
+            return _from_pretrained(source, config, add_pooling_layer=False)
         except TypeError as error:  # families without such a layer do not know the argument
             if "add_pooling_layer" not in str(error):
                 raise
-            encoder = _from_pretrained(source, config)
+            return _from_pretrained(source, config)
     except EncoderError:
         raise
     except Exception as error:
         raise _unusable(source, "weights", error) from error
-    replace_dropout(encoder)
-    return encoder
 
 
 def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options: Any) -> nn.Module:
