@@ -31,7 +31,7 @@ import torch
 from corpus import TASKS, write_corpus
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, get_scheduler
+from transformers import AutoModel, DataCollatorWithPadding, Trainer, TrainingArguments, get_scheduler
 
 from mtsearch.config.trial import TrialConfig
 from mtsearch.model.encoder import find_encoder, load_tokenizer
@@ -111,8 +111,11 @@ class Sides:
         ]
 
     def _models(self) -> dict[str, OneTask]:
-        model = build_model(self.config, {name: task.inventory for name, task in self.tasks.items()})
-        return {task: OneTask(model.encoder, head) for task, head in model.heads.items()}
+        """What the peers train: our task heads on the encoder as transformers loads it."""
+        heads = build_model(self.config, {name: task.inventory for name, task in self.tasks.items()}).heads
+        location = find_encoder(self.config.encoder.model).location
+        encoder = AutoModel.from_pretrained(location, add_pooling_layer=False)
+        return {task: OneTask(encoder, head) for task, head in heads.items()}
 
     def mtsearch(self, number: int) -> float:
         """Examples/s of our trainer."""

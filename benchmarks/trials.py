@@ -40,9 +40,9 @@ from mtsearch.search.tuner import run_search
 
 SLOTS = 2
 BATCH = 16
-UPDATES = 2  # of each task in an epoch
+UPDATES = 1  # of each task in an epoch
 EPOCHS = 2
-TRAIN, DEV = 1_000, 32  # examples of each task in the files
+TRAIN, DEV = 1_000, 16  # examples of each task in the files
 FILES = {
     "sentiment": ("sst5/ids-sst-{}.csv", ("sentence",), "sentiment"),
     "paraphrase": ("quora/quora-{}.csv", ("sentence1", "sentence2"), "is_duplicate"),
@@ -236,7 +236,7 @@ def main() -> None:
         print(
             f"trials of {EPOCHS} evaluations, {UPDATES * len(TASKS)} updates each, on {write_corpus(data, TRAIN, DEV)}"
         )
-        for trials, ratio in ((6, 1.0),) if options.quick else ((16, 2.5), (64, 3.0)):
+        for trials, ratio in ((4, 1.0),) if options.quick else ((16, 2.5), (64, 3.0)):
             ours, plain = f"mtsearch, {trials} trials", f"plain, {trials} trials"
             targets.append(measure.Target(ours, plain, ratio))
             values |= measure.interleaved(
