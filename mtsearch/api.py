@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mtsearch.errors import ConfigError, DataError, RunError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mtsearch.search.tuner import Outcome
     from mtsearch.training.trained import TrainedModel
 
-__all__ = ["checkpoint_of", "data_folder", "load", "search", "train"]
+__all__ = ["checkpoint_of", "data_folder", "load", "recorded_data_folder", "search", "train"]
 
 
 def search(
@@ -54,13 +55,13 @@ def search(
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
     from mtsearch.training.preflight import preflight
+    from mtsearch.training.report import Objective
 
     loaded, text = _loaded(space, overrides)
     folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
-    for line in preflight(_one_at_a_time(loaded), Place(None, root)):
-        if say is not None:
-            say(line)
+    objective = Objective(loaded.search.metric, loaded.search.scored_tasks)
+    hashes = preflight(_one_at_a_time(loaded), Place(None, root), objective, say or _unheard)
     return run_search(
         loaded,
         folder,
@@ -69,6 +70,7 @@ def search(
         address=address,
         space_text=text,
         extra_trials=more_trials,
+        data_hashes=hashes,
     )
 
 
@@ -99,11 +101,12 @@ def train(
     Raises:
         MtsearchError: anything that a person has to put right, in one line.
     """
-    from mtsearch.config.trial import NoScheduler, Resources
+    from mtsearch.config.trial import NoScheduler, Resources, SearchConfig
     from mtsearch.search.cluster import this_machine
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
     from mtsearch.training.preflight import preflight
+    from mtsearch.training.report import Objective
 
     loaded, text = _loaded(config, overrides)
     if dimensions := loaded.dimensions():
@@ -114,34 +117,39 @@ def train(
         )
     machine = this_machine()
     whole = Resources(cpus=int(machine["CPU"]), gpus=min(1, machine["GPU"]))
-    one = replace(
-        loaded,
-        search=loaded.search.model_copy(update={"trials": 1, "scheduler": NoScheduler(), "start": ()}),
-        resources=whole if loaded.resources == "auto" else loaded.resources,
+    resources = whole if loaded.resources == "auto" else loaded.resources
+    objective = Objective(loaded.search.metric, loaded.search.scored_tasks)
+    # Of the search section only what is measured counts: no budget ends a single training, and its weights stay.
+    single = SearchConfig(
+        trials=1, scheduler=NoScheduler(), metric=objective.metric, scored_tasks=objective.scored_tasks
     )
+    one = replace(loaded, search=single, resources=resources)
     folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
-    for line in preflight([one.config(one.default)], Place(None, root)):
-        if say is not None:
-            say(line)
-    return run_search(one, folder, data_root=root, observer=observer, space_text=text, in_process=True)
+    place = Place(None, root, device="cuda" if resources.gpus else "cpu")
+    hashes = preflight([one.config(one.default)], place, objective, say or _unheard)
+    return run_search(
+        one, folder, data_root=root, observer=observer, space_text=text, in_process=True, data_hashes=hashes
+    )
 
 
-def load(folder: str | Path, trial: str = "best") -> TrainedModel:
+def load(folder: str | Path, trial: str = "best", *, plugins: Sequence[str] = ()) -> TrainedModel:
     """A trained model that predicts on text: ``load("runs/baseline").predict("sentiment", ["a fine film"])``.
 
     Args:
         folder: a run folder, or a checkpoint in one.
         trial: which trial of a run folder; its best checkpoint is taken.
+        plugins: the modules that the model was trained with. A checkpoint names them, but runs no code by itself.
 
     Raises:
-        RunError: there is no such run, trial or checkpoint, or its weights were not kept.
+        RunError: there is no such run, trial or checkpoint, its weights were not kept, or it needs plugins.
     """
     import torch
 
     from mtsearch.training.trained import TrainedModel
 
-    return TrainedModel(checkpoint_of(Path(folder), trial), "cuda" if torch.cuda.is_available() else "cpu")
+    device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+    return TrainedModel(checkpoint_of(Path(folder), trial), device, plugins)
 
 
 def checkpoint_of(folder: Path, trial: str = "best") -> Path:
@@ -174,6 +182,16 @@ def checkpoint_of(folder: Path, trial: str = "best") -> Path:
             f"train it again with mtsearch train {folder} --trial {trial}"
         )
     return folder / checkpoint
+
+
+def recorded_data_folder(checkpoint: Path) -> str | None:
+    """The folder of data sets that the run of a checkpoint was given; None if it was given none, or is not there."""
+    for folder in checkpoint.resolve().parents:
+        path = folder / "environment.json"
+        if path.is_file():
+            recorded: str | None = json.loads(path.read_text(encoding="utf-8")).get("data_root")
+            return recorded
+    return None
 
 
 def data_folder(data: str | Path | None) -> Path | None:
@@ -238,6 +256,10 @@ def _one_at_a_time(space: SearchSpace) -> list[Any]:
         except Infeasible:
             continue  # told in the table, if it is ever drawn
     return configs
+
+
+def _unheard(line: str) -> None:
+    """Nobody wants to be told."""
 
 
 def _few(names: Sequence[str]) -> str:

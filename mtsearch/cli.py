@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -42,6 +44,10 @@ DataOption = Annotated[
 ]
 RunsOption = Annotated[Path, typer.Option(help="The folder of run folders.")]
 NameOption = Annotated[str | None, typer.Option(help="The run folder's name, if not the space's.")]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A module that the model was trained with; loading it runs its code. May be repeated."),
+]
 AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to use: auto, or HOST:PORT.")]
 
 
@@ -118,6 +124,7 @@ def plan(
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file without open values; or, with --trial, a run folder.")],
     trial: Annotated[str | None, typer.Option(help="Repeat this trial of the run folder.")] = None,
+    plugin: PluginOption = None,
     set_: SetOption = None,
     name: NameOption = None,
     data: DataOption = None,
@@ -131,7 +138,8 @@ def train(
     if trial is not None:
         from mtsearch.repeat import Repeated
 
-        repeated = Repeated.of(Path(config), trial)
+        repeated = Repeated.of(Path(config), trial, plugin or ())
+        data = data or repeated.data_root
         print_pairs(console, repeated.differences())
     with Watch(console) as watch:
         outcome = train_one(
@@ -154,11 +162,12 @@ def evaluate(
     trial: Annotated[str, typer.Option(help="Which trial of a run folder.")] = "best",
     split: Annotated[str, typer.Option(help="dev or test.")] = "test",
     task: Annotated[list[str] | None, typer.Option(help="Only this task. May be repeated.")] = None,
+    plugin: PluginOption = None,
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="Write scores.json and predictions.parquet here.")] = None,
 ) -> None:
     """Score a trained model on a split; tasks whose data has no such split are named and left out."""
-    from mtsearch.api import checkpoint_of, data_folder, load
+    from mtsearch.api import checkpoint_of, data_folder, load, recorded_data_folder
     from mtsearch.console import print_pairs, score_lines
     from mtsearch.training.scoring import score, write_scores
 
@@ -166,11 +175,13 @@ def evaluate(
         raise RunError(f"--split: must be dev or test, but got {split!r}")
     checkpoint = checkpoint_of(model, trial)
     chosen: Literal["dev", "test"] = "dev" if split == "dev" else "test"
-    scores = score(load(checkpoint), chosen, task or (), data_folder(data))
+    root = data_folder(data or recorded_data_folder(checkpoint))
+    scores = score(load(checkpoint, plugins=plugin or ()), chosen, task or (), root)
     print_pairs(console, [("model", f"{checkpoint}, on {split}"), *score_lines(scores)])
     print_pairs(console, [("left out", line) for line in scores.left_out])
     if out is not None:
-        write_scores(scores, out)
+        with _writing(out):
+            write_scores(scores, out)
 
 
 @app.command()
@@ -202,7 +213,8 @@ def schema(
     if out is None:
         sys.stdout.write(text)
     else:
-        out.write_text(text, encoding="utf-8")
+        with _writing(out):
+            out.write_text(text, encoding="utf-8")
 
 
 def _version(wanted: bool) -> None:
@@ -218,6 +230,14 @@ def _options(
     ] = False,
 ) -> None:
     """Options before a command."""
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"--out: {path} must be writable, but got: {error.strerror}") from error
 
 
 def _more(trials: str | None) -> int:
@@ -238,6 +258,8 @@ def _conclude(outcome: Outcome, command: str) -> None:
     print_outcome(console, outcome, page, command)
     if not outcome.is_finished:
         raise typer.Exit(130)
+    if outcome.best is None:  # every trial failed: the command has not done what it was asked
+        raise typer.Exit(1)
 
 
 def _report(folder: Path, out: Path | None) -> Path:

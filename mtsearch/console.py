@@ -87,6 +87,7 @@ class Watch:
         self._console = console
         self._params = params
         self._begun = time.monotonic()
+        self._done_before: int | None = None
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Watch:
@@ -115,9 +116,10 @@ class Watch:
         feasible = state.feasible
         done = sum(not trial.is_open for trial in feasible)
         elapsed = time.monotonic() - self._begun
+        self._done_before = done if self._done_before is None else self._done_before
         parts = [f"{done} of {state.target} trials done", f"{len(state.open)} open", duration(elapsed)]
-        if done and done < state.target:
-            parts.append(f"about {duration(elapsed / done * (state.target - done))} to go")
+        if self._done_before < done < state.target:
+            parts.append(f"about {duration(elapsed / (done - self._done_before) * (state.target - done))} to go")
         best = state.ranking()[:1]
         if best:
             parts.append(f"best {best[0].best_score:.4f} ({best[0].trial_id})")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from mtsearch.config.syntax import written
+from mtsearch.config.yaml12 import parse
 from mtsearch.errors import RunError
 from mtsearch.search.tuner import Outcome
 from mtsearch_analysis import load_run
@@ -37,33 +38,48 @@ class Repeated:
     environment: Mapping[str, Any]
 
     @classmethod
-    def of(cls, run: Path, trial: str) -> Repeated:
+    def of(cls, run: Path, trial: str, plugins: Sequence[str] = ()) -> Repeated:
         """A trial of a run folder.
+
+        Args:
+            run: the run folder.
+            trial: its id.
+            plugins: the modules that it was trained with; a run folder runs no code by itself.
 
         Raises:
             RunError: there is no such run or trial.
         """
         try:
             trials = load_run(run).trials
-            resolved = yaml.safe_load((run / "resolved.yaml").read_text(encoding="utf-8"))
+            resolved = _plain(run / "resolved.yaml")
             environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError) as error:
             raise RunError(f"{run}: must be a run folder to repeat a trial of, but: {error}") from error
         rows = trials[trials["trial_id"] == trial]
         path = run / "trials" / trial / "config.yaml"
         if rows.empty or not path.is_file():
             known = ", ".join(trials["trial_id"].head(5))
             raise RunError(f"{run}: there is no trial {trial!r} that was run; trials are {known}, ..")
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = _plain(path)
+        if config["plugins"] and not plugins:
+            raise RunError(
+                f"{path}: this trial needs {', '.join(config['plugins'])}; name the module yourself with --plugin, "
+                "since loading it runs its code"
+            )
         name = f"{config['name']}-{trial}-again"[:100]
         objective = {key: resolved["search"][key] for key in ("metric", "scored_tasks")}
         held = {key: environment["resources"][key] for key in ("cpus", "gpus")}
         return cls(
             name=name,
-            config={**config, "name": name, "search": objective, "resources": held},
+            config={**config, "name": name, "plugins": list(plugins), "search": objective, "resources": held},
             recorded={str(name): value for name, value in rows.iloc[0].items()},
             environment=environment,
         )
+
+    @property
+    def data_root(self) -> str | None:
+        """The folder of data sets that the run was given."""
+        return self.environment.get("data_root")
 
     def differences(self) -> list[tuple[str, str]]:
         """How what is here differs from what the trial ran on; numbers may differ in their last digits then."""
@@ -94,3 +110,8 @@ class Repeated:
                 same = "the same" if value == before else f"differs by {value - before:+.2g}"
                 pairs.append((name, f"{before:.6f} then, {value:.6f} now: {same}"))
         return pairs
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    plain: dict[str, Any] = written(parse(path.read_text(encoding="utf-8"), str(path)))
+    return plain

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
 from mtsearch.optimizers import Optimizer
@@ -85,4 +85,3 @@ def test_every_tag_is_unique_in_its_table() -> None:
     for table, field in ((Optimizer, "name"), (Schedule, "name"), (Sampler, "name"), (Task, "kind")):
         tags = [tag(kind, field) for kind in members(table)]
         assert len(set(tags)) == len(tags)
-        TypeAdapter(table)

@@ -14,11 +14,12 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 from mtsearch.config.messages import Problem
 from mtsearch.config.nodes import Fields, Items, Leaf, Node, Path, dotted
 
-__all__ = ["declared", "escaped", "expanded"]
+__all__ = ["declared", "escaped", "escaped_tree", "expanded"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
@@ -73,3 +74,16 @@ def expanded(node: Node, path: Path, names: Collection[str], problems: list[Prob
 def escaped(text: str) -> str:
     """``text`` so that :func:`expanded` gives it back."""
     return _VARIABLE.sub(lambda match: f"$${{{match[2]}}}" if not match[1] else f"$$${{{match[2]}}}", text)
+
+
+def escaped_tree(data: Any) -> Any:
+    """Plain data whose text says nothing about environment variables: those are settled."""
+    match data:
+        case str():
+            return escaped(data)
+        case dict():
+            return {key: escaped_tree(value) for key, value in data.items()}
+        case list():
+            return [escaped_tree(value) for value in data]
+        case _:
+            return data

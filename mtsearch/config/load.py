@@ -240,7 +240,7 @@ def _without_settled_starts(space: SearchSpace, before: SearchSpace) -> SearchSp
             point = {key: value for key, value in point.items() if key not in settled}
         return dict(point)
 
-    points = tuple(still_wanted(point) for point in space.search.start)
+    points = tuple(point for point in map(still_wanted, space.search.start) if point)
     return replace(space, search=space.search.model_copy(update={"start": points}))
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, create_model
 
 from mtsearch.config.base import Frozen
 from mtsearch.config.domains import KEYWORDS, Categorical, Domain, Scalar, number_text, same_scalar, scalar_text
-from mtsearch.config.environment import escaped
+from mtsearch.config.environment import escaped_tree
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems, schema_problems
 from mtsearch.config.nodes import Choice, Fields, Items, Leaf, Located, Node, Open, Path, Place, SameAs, Where, dotted
 from mtsearch.config.schema import trial_schema
@@ -196,7 +196,7 @@ class SearchSpace:
                 key, message = problems[0]
                 raise ConfigError(f"search.start.{number}.{key}: {message}")
             points.append(params)
-        return tuple(point for point in points if point)
+        return tuple(points)
 
     def read_start(self, point: Mapping[str, Any]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         """One start point by names, and what is wrong with it as (key, message)."""
@@ -237,7 +237,7 @@ class SearchSpace:
         """The space with all defaults written out, as text that loads back to an equal one."""
         resources = self.resources if self.resources == "auto" else self.resources.model_dump(mode="json")
         data = {**written(self.root), "search": self.search.model_dump(mode="json"), "resources": resources}
-        return dump(_escaped(data))
+        return dump(escaped_tree(data))
 
 
 class Around(Frozen):
@@ -262,19 +262,6 @@ def space_schema(plugins: tuple[str, ...] = ()) -> type[TrialConfig]:
 
 def _is_in_branch(dimension: Dimension, params: Mapping[str, Any]) -> bool:
     return all(name not in params or same_scalar(params[name], option) for name, option in dimension.branch)
-
-
-def _escaped(data: Any) -> Any:
-    """Plain data whose text says nothing about environment variables: those are settled."""
-    match data:
-        case str():
-            return escaped(data)
-        case dict():
-            return {key: _escaped(value) for key, value in data.items()}
-        case list():
-            return [_escaped(value) for value in data]
-        case _:
-            return data
 
 
 def _dimensions(

@@ -224,5 +224,5 @@ class Resources(Frozen):
 
     cpus: int = Field(default=1, gt=0)
     """CPU cores of a trial; also its number of threads."""
-    gpus: float = Field(default=0, ge=0)
-    """GPUs of a trial; a fraction shares one among several trials."""
+    gpus: float = Field(default=0, ge=0, le=1)
+    """GPU of a trial, at most one; a fraction shares it among several trials."""

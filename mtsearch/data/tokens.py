@@ -24,10 +24,11 @@ import pyarrow as pa
 
 from mtsearch.data.cache import cache_folder
 from mtsearch.data.examples import Example
+from mtsearch.errors import DataError
 
 __all__ = ["Ragged", "TokenTable", "tokenise", "tokenise_uncached"]
 
-_VERSION = 1
+_VERSION = 2
 _DEFAULT_LIMIT_BYTES = 4 * 2**30
 _CHUNK = 10_000  # examples per call of the tokenizer, which bounds its memory
 
@@ -110,8 +111,14 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_lengt
 
 @lru_cache(maxsize=8)
 def _tokenizer_digest(tokenizer: Any) -> str:
-    # The last call's truncation and padding stand in the serialised tokenizer too.
-    state = {**json.loads(tokenizer.backend_tokenizer.to_str()), "truncation": None, "padding": None}
+    # The last call's truncation and padding stand in the serialised tokenizer too. What it gives beside ids does not:
+    # DistilBERT's tokenizer is BERT's without segments.
+    state = {
+        **json.loads(tokenizer.backend_tokenizer.to_str()),
+        "truncation": tokenizer.truncation_side,
+        "padding": None,
+        "inputs": tokenizer.model_input_names,
+    }
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
@@ -214,8 +221,15 @@ def _from_arrow(table: pa.Table) -> TokenTable:
     return TokenTable(columns, example, int(table.schema.metadata[b"num_cut"]))
 
 
+def _limit_bytes() -> int:
+    named = os.environ.get("MTSEARCH_CACHE_BYTES", str(_DEFAULT_LIMIT_BYTES))
+    if not named.isdecimal():
+        raise DataError(f"MTSEARCH_CACHE_BYTES: must be a whole number of bytes, but got {named!r}")
+    return int(named)
+
+
 def _evict(folder: Path, keep: Path) -> None:
-    limit = int(os.environ.get("MTSEARCH_CACHE_BYTES", _DEFAULT_LIMIT_BYTES))
+    limit = _limit_bytes()
     files = []
     for file in folder.glob("*.arrow"):
         with contextlib.suppress(FileNotFoundError):  # another process may evict at the same time

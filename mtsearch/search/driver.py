@@ -22,6 +22,7 @@ from mtsearch.search.proposals import Proposals, trial_name
 from mtsearch.search.results import Tables, retain, write_trial_config
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.trial import TOLD, Assignment
+from mtsearch.training.preflight import DataHashes
 
 __all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "out_of_time"]
 
@@ -83,6 +84,7 @@ class Driver:
         observer: told of every event.
         footprint: what a trial holds.
         data_root: of the trials.
+        data_hashes: of the data that was found before the first trial; every trial must see the same.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Driver:
         observer: Observer | None,
         footprint: Footprint,
         data_root: Path | None,
+        data_hashes: DataHashes,
     ) -> None:
         self._space = space
         self._folder = folder
@@ -108,7 +111,7 @@ class Driver:
         self._waiting = deque(trial.trial_id for trial in state.open)
         self._outcomes: dict[str, tuple[str, str]] = {}
         self._gone: set[str] = set()
-        self._data_hashes: dict[tuple[str, str], str] = {}
+        self._data_hashes = dict(data_hashes)
         self.state = state
         self.stop_reason: str | None = None
         self.fault: MtsearchError | None = None

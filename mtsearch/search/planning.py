@@ -75,16 +75,18 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         machines = nodes()
         footprint = find_footprint(space.resources, machines, search.trials, search.concurrency)
     default = space.config(space.default)
-    found = tuple(preflight([default], place))
+    objective = Objective(search.metric, search.scored_tasks)
+    trial = Place(None, place.data_root, footprint.cpus, "cuda" if footprint.gpus else "cpu")
+    found: list[str] = []
+    preflight([default], trial, objective, found.append)
     most = most_evaluations(space)
     factor = search.scheduler.reduction_factor if isinstance(search.scheduler, Asha) else 1.0
     at = rungs(search.scheduler, most) if isinstance(search.scheduler, Asha) else ()
     evaluations = expected_evaluations(at, factor, most)
-    trial = Place(None, place.data_root, footprint.cpus, "cuda" if footprint.gpus else "cpu")
-    probed = probe(build(default, trial, Objective(search.metric, search.scored_tasks)))
+    probed = probe(build(default, trial, objective))
     rounds = -(-search.trials // footprint.concurrency)
     return Plan(
-        found=found,
+        found=tuple(found),
         trials=search.trials,
         most_evaluations=most,
         footprint=footprint,

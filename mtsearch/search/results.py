@@ -21,9 +21,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
+from mtsearch.config.environment import escaped_tree
 from mtsearch.config.trial import Keep
+from mtsearch.config.yaml12 import dump
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import METRICS, TRIALS, Objective, Table
@@ -55,7 +56,7 @@ def write_trial_config(folder: Path, trial_id: str, config: Mapping[str, Any]) -
     """Write a trial's ``config.yaml``, which ``mtsearch train`` takes."""
     place = trial_folder(folder, trial_id)
     place.mkdir(parents=True, exist_ok=True)
-    write_text(place / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    write_text(place / "config.yaml", dump(escaped_tree(dict(config))))
 
 
 class Tables:

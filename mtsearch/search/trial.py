@@ -23,7 +23,7 @@ from ray import tune
 from ray.tune.result import DONE
 
 from mtsearch.data.source import SplitName
-from mtsearch.errors import MtsearchError
+from mtsearch.errors import MtsearchError, RunError
 
 __all__ = ["TOLD", "Assignment", "Trial", "attempt", "train_until"]
 
@@ -108,6 +108,11 @@ def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
     reason = ""
     try:
         place = Path(assignment.run_folder) / assignment.place
+        if not Path(assignment.run_folder).is_dir():
+            raise RunError(
+                f"{assignment.run_folder}: the run folder must be on storage that every node shares, "
+                f"but {platform.node()} does not see it"
+            )
         number = _claim(place)
         with _logged(place / f"attempt-{number}" / "log.txt"):
             yield {"outcome": "started", "attempt": number, "node": platform.node()}

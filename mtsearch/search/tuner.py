@@ -38,6 +38,7 @@ from mtsearch.search.results import Tables, write_json, write_text
 from mtsearch.search.schedulers import build_scheduler, most_evaluations, rungs
 from mtsearch.search.state import RunState
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
+from mtsearch.training.preflight import DataHashes
 from mtsearch_analysis.tables import Status
 
 __all__ = ["Outcome", "run_search"]
@@ -87,6 +88,7 @@ def run_search(
     space_text: str | None = None,
     extra_trials: int = 0,
     in_process: bool = False,
+    data_hashes: DataHashes | None = None,
 ) -> Outcome:
     """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
 
@@ -101,6 +103,8 @@ def run_search(
         space_text: the space as it was given, for ``space.yaml``; None writes the resolved one.
         extra_trials: this many more than the space asks for, or than a finished search has.
         in_process: train one trial after the other in this process, without Ray, each to its end.
+        data_hashes: what data there is, from :func:`mtsearch.training.preflight.preflight`; None takes
+            the first trial's word for it.
 
     Raises:
         RunError: the folder belongs to a finished search, to another space, to another driver, or to something else.
@@ -120,7 +124,7 @@ def run_search(
             state.apply(event)
             tables.add(event)
         ray_scheduler = build_scheduler(scheduler, most, state)
-        extra = _extra_trials(space, folder, state, extra_trials)
+        extra = _extra_trials(space, folder, state, extra_trials, in_process)
         with nullcontext() if in_process else connected(address):
             machines = [this_machine()] if in_process else nodes()
             target = space.search.trials + extra
@@ -129,6 +133,7 @@ def run_search(
                 write_text(folder / "space.yaml", space_text if space_text is not None else space.to_yaml())
             write_text(folder / "resolved.yaml", space.to_yaml())
             surroundings = _environment(space, footprint, machines)
+            surroundings["data_root"] = str(data_root) if data_root else None
             write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
             started = RunStarted(
                 time=time.time(),
@@ -143,7 +148,9 @@ def run_search(
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
             with closing(Proposals(space, state, folder / JOURNAL)) as proposals:
-                driver = Driver(space, folder, state, log, proposals, tables, observer, footprint, data_root)
+                driver = Driver(
+                    space, folder, state, log, proposals, tables, observer, footprint, data_root, data_hashes or {}
+                )
                 driver.record(started)
                 try:
                     with _stop_signals(driver) as signals:
@@ -151,7 +158,12 @@ def run_search(
                             _train_in_turn(driver)
                         elif finished_because(state, space) is None:
                             _tune(driver, ray_scheduler, folder, footprint.concurrency)
-                        if space.search.retrain_best and finished_because(state, space) and not signals:
+                        if (
+                            space.search.retrain_best
+                            and not in_process
+                            and finished_because(state, space)
+                            and not signals
+                        ):
                             _retrain(driver, folder, signals)
                         reason = signals[0] if signals else finished_because(state, space) or "the search was stopped"
                     driver.record(RunEnded(time=time.time(), reason=reason))
@@ -174,7 +186,7 @@ def _identity(space: SearchSpace) -> dict[str, Any]:
     return identity
 
 
-def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int) -> int:
+def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int, in_process: bool = False) -> int:
     """How many trials beyond what the space asks for.
 
     Raises:
@@ -193,10 +205,8 @@ def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int
     state.target = space.search.trials + state.extra
     if not wanted:
         if _is_finished(state, space):
-            raise RunError(
-                f"{folder}: this search is finished ({finished_because(state, space)}); "
-                "go on with --trials +N, or begin another with --name"
-            )
+            remedy = "begin another" if in_process else "go on with --trials +N, or begin another"
+            raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {remedy} with --name")
         return state.extra
     so_far = len(state.feasible) if _is_finished(state, space) else state.target
     return so_far + wanted - space.search.trials
@@ -264,7 +274,7 @@ def _train_in_turn(driver: Driver) -> None:
 def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
     """Train the winner once more, on train and dev, for as many evaluations as its best score took.
 
-    With the same schedule as in the search, which does not depend on where training stops.
+    A schedule of updates is that of the search; ``plateau`` may cut later, since dev is now trained on.
     """
     winner = next(iter(driver.state.ranking()), None)
     if winner is None:
@@ -272,7 +282,7 @@ def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
     training = {**winner.config["training"], "early_stopping_patience": None}
     assignment = replace(
         driver.assignment(winner),
-        place="retrained",
+        place=f"retrained/{winner.trial_id}",
         config={**winner.config, "training": training},
         train_on=("train", "dev"),
     )

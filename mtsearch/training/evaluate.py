@@ -125,7 +125,7 @@ def evaluate(
     result = predict(model, task, inventory, split, accelerator, batch_size)
     gold = [example.label for example in examples]
     predicted = [prediction["prediction"] for prediction in result.predictions]
-    values = {name: metrics[name].compute(gold, predicted) for name in task.metrics}
+    values = {name: float(metrics[name].compute(gold, predicted)) for name in task.metrics}
     for name, value in values.items():
         if not math.isfinite(value):
             raise NotFiniteError(f"{split.task}.{name} became {value}")

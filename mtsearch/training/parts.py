@@ -34,7 +34,7 @@ from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.report import Objective
 from mtsearch.training.state import Progress, TrainState
 
-__all__ = ["Parts", "TaskParts", "build", "build_model", "load_task"]
+__all__ = ["Parts", "TaskParts", "build", "build_model", "check_objective", "load_task"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Parts:
         tasks: by name.
         metrics: all metrics by name, a plugin's included.
         accelerator: number format and device.
+        encoder: where the pretrained encoder was found.
         precision: what ``training.precision`` came to.
         updates_per_epoch: optimizer steps in one pass of the sampler's plan.
         state: the model and all that trains it.
@@ -81,6 +82,7 @@ class Parts:
     tasks: Mapping[str, TaskParts]
     metrics: Mapping[str, Metric]
     accelerator: Accelerator
+    encoder: EncoderSource
     precision: str
     updates_per_epoch: int
     state: TrainState
@@ -93,6 +95,7 @@ class Parts:
             "config": self.config.model_dump(mode="json"),
             "inventories": {name: task.inventory.to_json() for name, task in self.tasks.items()},
             "data": {name: task.data.content_hash for name, task in self.tasks.items()},
+            "encoder": self.encoder.weights_hash,
             "precision": self.precision,
         }
 
@@ -126,7 +129,7 @@ def build(
     started = time.perf_counter()
     torch.set_num_threads(place.cpus)
     metrics = load_tables(config.plugins).metrics
-    _check_objective(config, objective)
+    check_objective(config, objective)
     precision = choose_precision(config.training.precision, place.device)
     accelerator = build_accelerator(precision, place)
 
@@ -145,9 +148,12 @@ def build(
         )
     schedule = config.schedule.build(optimizer.optimizer, updates_per_epoch * training.epochs)
     state = TrainState(model, optimizer, schedule, Progress())
-    parts = Parts(config, place, objective, tasks, metrics, accelerator, precision, updates_per_epoch, state, started)
+    encoder = find_encoder(config.encoder.model, config.encoder.revision)
+    parts = Parts(
+        config, place, objective, tasks, metrics, accelerator, encoder, precision, updates_per_epoch, state, started
+    )
     if resume_from is not None:
-        _check_data(parts, read_description(resume_from), resume_from)
+        _check_origins(parts, read_description(resume_from), resume_from)
         load_state(resume_from, state)
     return parts
 
@@ -202,7 +208,12 @@ def _loaded(
     return TaskParts(name, kind, data, inventory, examples, splits)
 
 
-def _check_objective(config: TrialConfig, objective: Objective) -> None:
+def check_objective(config: TrialConfig, objective: Objective) -> None:
+    """Whether a trial has what the objective names.
+
+    Raises:
+        ConfigError: it has not.
+    """
     missing = [task for task in objective.scored_tasks or () if task not in config.tasks]
     if missing:
         raise ConfigError(
@@ -220,7 +231,13 @@ def _check_objective(config: TrialConfig, objective: Objective) -> None:
         raise ConfigError(f"search.metric: must be one where more is better, but got {objective.metric!r}")
 
 
-def _check_data(parts: Parts, description: Mapping[str, Any], checkpoint: Path) -> None:
+def _check_origins(parts: Parts, description: Mapping[str, Any], checkpoint: Path) -> None:
+    if description["encoder"] != parts.encoder.weights_hash:
+        raise RunError(
+            f"{checkpoint}: encoder.model: going on needs the weights that training began with "
+            f"({description['encoder']}), but {parts.encoder.name} now has {parts.encoder.weights_hash}; "
+            "restore them, or start another run"
+        )
     for name, task in parts.tasks.items():
         if description["data"].get(name) != task.data.content_hash:
             raise RunError(

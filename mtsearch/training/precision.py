@@ -39,5 +39,6 @@ def build_accelerator(precision: Precision, place: Place) -> Accelerator:
     """
     if place.device == "cuda" and not torch.cuda.is_available():
         raise ResourceError("resources.gpus: a GPU is asked for, but torch sees none here; set resources.gpus=0")
-    AcceleratorState._reset_state(reset_partial_state=False)  # a singleton that refuses another precision
+    # Singletons that refuse another precision and keep the first device; of several processes they hold the group.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=place.device == "cpu")

@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable
 
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.resolve import describe
 from mtsearch.model.encoder import find_encoder, load_encoder
-from mtsearch.training.parts import load_task
+from mtsearch.training.parts import check_objective, load_task
 from mtsearch.training.place import Place
+from mtsearch.training.precision import choose_precision
+from mtsearch.training.report import Objective
 
-__all__ = ["preflight"]
+__all__ = ["DataHashes", "preflight"]
+
+DataHashes = dict[tuple[str, str], str]
+"""By task name and its ``data`` section as JSON with sorted keys: the content hash of what was found."""
 
 
-def preflight(configs: Iterable[TrialConfig], place: Place) -> Iterator[str]:
+def preflight(
+    configs: Iterable[TrialConfig], place: Place, objective: Objective, say: Callable[[str], None]
+) -> DataHashes:
     """Read and tokenise the data of these trials, and load their encoders.
 
     The token cache is warm afterwards, for all trials on this machine.
 
     Args:
         configs: trials between which encoders, tasks and their data may differ.
-        place: where the data is.
+        place: where the data is, and on what the trials will run.
+        objective: what is searched for.
+        say: told a line for each encoder and each data set: which it is, where it was found, what is odd about it.
 
-    Yields:
-        A line for a person for each encoder and each data set: which it is, where it was found, what is odd about it.
+    Returns:
+        What data was found; every trial must see the same.
 
     Raises:
+        ConfigError: the objective names what the trials do not have.
         DataError: a data set that is missing or broken.
-        EncoderError: an encoder that is missing or damaged.
+        EncoderError: an encoder that is missing or damaged, or cannot do what is asked of it.
+        ResourceError: a precision that the device does not have.
     """
-    told: set[str] = set()
+    hashes: DataHashes = {}
+    seen: set[str] = set()
     for config in configs:
-        for line in _lines(config, place):
-            if line not in told:
-                told.add(line)
-                yield line
+        check_objective(config, objective)
+        choose_precision(config.training.precision, place.device)
+        if _is_new(config.encoder.model_dump_json(include={"model", "revision", "max_length"}), seen):
+            source = find_encoder(config.encoder.model, config.encoder.revision)
+            load_encoder(source, config.encoder)
+            where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
+            say(f"encoder: {source.name}{where}")
+        for name, kind in config.tasks.items():
+            task = load_task(name, kind, config, place)
+            asked = json.dumps(kind.data.model_dump(mode="json"), sort_keys=True)
+            hashes[name, asked] = task.data.content_hash
+            cut = {split: encoded.tokens.num_cut for split, encoded in task.splits.items() if encoded.tokens.num_cut}
+            longer = ", ".join(f"{count:,} of {split}" for split, count in cut.items())
+            note = f"; longer than {config.encoder.max_length} tokens and cut: {longer}" if cut else ""
+            line = f"{name}: {describe(task.data)}{note}"
+            if _is_new(line, seen):
+                say(line)
+    return hashes
 
 
-def _lines(config: TrialConfig, place: Place) -> Iterator[str]:
-    source = find_encoder(config.encoder.model, config.encoder.revision)
-    load_encoder(source, config.encoder)
-    where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
-    yield f"encoder: {source.name}{where}"
-    for name, kind in config.tasks.items():
-        task = load_task(name, kind, config, place)
-        cut = {split: encoded.tokens.num_cut for split, encoded in task.splits.items() if encoded.tokens.num_cut}
-        longer = ", ".join(f"{count:,} of {split}" for split, count in cut.items())
-        note = f"; longer than {config.encoder.max_length} tokens and cut: {longer}" if cut else ""
-        yield f"{name}: {describe(task.data)}{note}"
+def _is_new(text: str, seen: set[str]) -> bool:
+    is_new = text not in seen
+    seen.add(text)
+    return is_new

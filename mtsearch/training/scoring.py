@@ -11,7 +11,8 @@ from typing import Literal
 import pandas as pd
 
 from mtsearch.data.resolve import describe
-from mtsearch.errors import DataError
+from mtsearch.errors import DataError, RunError
+from mtsearch.training.evaluate import NotFiniteError
 from mtsearch.training.trained import TrainedModel
 
 __all__ = ["Scores", "score", "write_scores"]
@@ -60,8 +61,13 @@ def score(model: TrainedModel, split: Literal["dev", "test"], tasks: Sequence[st
         if split not in found.splits:
             left_out.append(f"{task}: {found.where} has only {', '.join(found.splits)}")
             continue
-        evaluation, table = model.evaluate(task, split, found)
-        metrics[task], data[task] = evaluation.metrics, describe(found)
+        try:
+            evaluation, table = model.evaluate(task, split, found)
+        except NotFiniteError as error:
+            raise RunError(f"{task}: this model cannot be scored: {error}; it has diverged") from error
+        is_same = found.content_hash == model.data_hashes[task]
+        note = "" if is_same else "; NOT the data that the model was trained and chosen on"
+        metrics[task], data[task] = evaluation.metrics, f"{describe(found)}{note}"
         tables.append(table)
     if not metrics:
         raise DataError(f"--split {split}: no task's data has such a split; {'; '.join(left_out)}")

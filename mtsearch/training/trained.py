@@ -36,9 +36,11 @@ class TrainedModel:
     Args:
         checkpoint: a folder that holds ``model.safetensors`` and ``model.json``.
         device: where to run it.
+        plugins: the modules that it was trained with; a checkpoint runs no code by itself.
 
     Attributes:
         config: the trial's.
+        data_hashes: of the data that each task was trained on.
         inventories: what each task learned from its training split.
         model: the encoder and the task heads.
 
@@ -47,11 +49,18 @@ class TrainedModel:
         EncoderError: the encoder's configuration or tokenizer is no longer to be had.
     """
 
-    def __init__(self, checkpoint: Path, device: Literal["cpu", "cuda"] = "cpu") -> None:
+    def __init__(self, checkpoint: Path, device: Literal["cpu", "cuda"] = "cpu", plugins: Sequence[str] = ()) -> None:
         description = read_description(checkpoint)
         try:
-            schema = trial_schema(tuple(description["config"]["plugins"]))
-            self.config: TrialConfig = schema.model_validate(description["config"])
+            named = description["config"]["plugins"]
+            if named and not plugins:
+                raise RunError(
+                    f"{checkpoint}: this model needs {', '.join(named)}; name the module yourself, with plugins=[..] "
+                    "or --plugin, since loading it runs its code"
+                )
+            schema = trial_schema(tuple(plugins))
+            self.config: TrialConfig = schema.model_validate({**description["config"], "plugins": list(plugins)})
+            self.data_hashes: dict[str, str] = description["data"]
             self.inventories = {name: Inventory.from_json(x) for name, x in description["inventories"].items()}
         except MtsearchError:
             raise

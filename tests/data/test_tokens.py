@@ -81,6 +81,13 @@ def test_what_decides_the_tokens_names_the_file(tokenizer: PreTrainedTokenizerFa
     assert len(cache_files()) == 2
 
 
+def test_a_tokenizer_without_segments_has_its_own_file(tokenizer: PreTrainedTokenizerFast, tiny_encoder: Path) -> None:
+    # DistilBERT's tokenizer is BERT's, file for file, but gives no token types.
+    bare = AutoTokenizer.from_pretrained(tiny_encoder, model_input_names=["input_ids", "attention_mask"])
+    assert set(tokenise(examples(TEXTS), bare, "pair", 64, "k").columns) == {"ids"}
+    assert set(tokenise(examples(TEXTS), tokenizer, "pair", 64, "k").columns) == {"ids", "types"}
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_file_is_made_again(tokenizer: PreTrainedTokenizerFast, damage: str) -> None:
     expected = ids(tokenise(examples(TEXTS), tokenizer, "pair", 64, "k"))

@@ -131,7 +131,17 @@ def test_a_gpu_where_there_is_none(cli: Cli, write_space: WriteSpace, tiny_data:
 
 def test_fp16_without_a_gpu(cli: Cli, write_space: WriteSpace, tiny_data: Path) -> None:
     said = cli("train", write_space(training={"precision": "fp16"}), "--data", tiny_data)
-    assert "fp16 needs a GPU" in said.out + said.err
+    refused(said, "training.precision: fp16 needs a GPU")
+
+
+def test_a_metric_where_less_is_better(cli: Cli, write_space: WriteSpace, tiny_data: Path) -> None:
+    tasks = {"similarity": {"kind": "pair_regression", "data": "stsb", "metrics": ["pearson", "mean_squared_error"]}}
+    space = write_space(tasks=tasks, search={"metric": "similarity.mean_squared_error"})
+    refused(cli("train", space, "--data", tiny_data), "search.metric", "more is better")
+
+
+def test_an_output_that_cannot_be_written(cli: Cli) -> None:
+    refused(cli("schema", "--out", "/proc/nowhere/schema.json"), "--out", "must be writable")
 
 
 def test_an_unwritable_run_folder(cli: Cli, write_space: WriteSpace, tmp_path: Path) -> None:

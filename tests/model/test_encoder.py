@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import BertModel
+import transformers
+from transformers import AutoModel, BertModel, PretrainedConfig
 
 from mtsearch.config.trial import DEFAULT_ENCODER, Encoder
 from mtsearch.errors import EncoderError
-from mtsearch.model.encoder import find_encoder, load_encoder, load_tokenizer
+from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
 
 
 def test_a_folder_comes_first(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +32,7 @@ def test_the_default_encoder_comes_as_a_package() -> None:
         pytest.skip("the extra 'offline' is not installed")
     source = find_encoder(DEFAULT_ENCODER)
     assert source.origin == "package"
-    encoder = load_encoder(source, Encoder())
+    encoder = load_encoder(source, Encoder(max_length=64))
     assert (encoder.config.num_hidden_layers, encoder.config.hidden_size) == (6, 384)  # type: ignore[union-attr]
 
 
@@ -50,7 +51,7 @@ def test_a_package_with_other_weights_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_the_loaded_weights_are_the_files(tiny_encoder: Path) -> None:
-    ours = load_encoder(find_encoder(str(tiny_encoder)), Encoder(model=str(tiny_encoder)))
+    ours = load_encoder(find_encoder(str(tiny_encoder)), Encoder(model=str(tiny_encoder), max_length=64))
     theirs = BertModel.from_pretrained(tiny_encoder, add_pooling_layer=False)
     for name, tensor in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[name], tensor)
@@ -62,10 +63,8 @@ def test_a_missing_folder_is_one_line() -> None:
 
 
 def test_an_unknown_name_without_network_says_what_to_do() -> None:
-    source = find_encoder("nobody/no-such-model")
-    assert source.origin == "hub"
     with pytest.raises(EncoderError, match=r"model on the hub 'nobody/no-such-model' cannot be loaded: .*local folder"):
-        load_encoder(source, Encoder(model=source.name))
+        find_encoder("nobody/no-such-model")
 
 
 def test_truncated_weights_are_one_line(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -73,7 +72,7 @@ def test_truncated_weights_are_one_line(tiny_encoder: Path, tmp_path: Path) -> N
     weights = tmp_path / "cut/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-200])
     with pytest.raises(EncoderError, match=r"the weights of folder .* cannot be loaded") as caught:
-        load_encoder(find_encoder(str(tmp_path / "cut")), Encoder())
+        load_encoder(find_encoder(str(tmp_path / "cut")), Encoder(max_length=64))
     assert "\n" not in str(caught.value)
 
 
@@ -85,7 +84,7 @@ def test_missing_tensors_are_refused_not_drawn_at_random(tiny_encoder: Path, tmp
     del weights["encoder.layer.1.output.dense.weight"]
     save_file(weights, tmp_path / "part/model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EncoderError, match=r"1 tensors are missing, such as encoder\.layer\.1\.output\.dense\.weight"):
-        load_encoder(find_encoder(str(tmp_path / "part")), Encoder())
+        load_encoder(find_encoder(str(tmp_path / "part")), Encoder(max_length=64))
 
 
 def test_pickled_weights_are_not_loaded(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -93,7 +92,7 @@ def test_pickled_weights_are_not_loaded(tiny_encoder: Path, tmp_path: Path) -> N
     (tmp_path / "pickled/model.safetensors").unlink()
     torch.save({}, tmp_path / "pickled/pytorch_model.bin")
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        load_encoder(find_encoder(str(tmp_path / "pickled")), Encoder())
+        load_encoder(find_encoder(str(tmp_path / "pickled")), Encoder(max_length=64))
 
 
 def test_a_folder_without_a_tokenizer_is_one_line(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -104,10 +103,57 @@ def test_a_folder_without_a_tokenizer_is_one_line(tiny_encoder: Path, tmp_path: 
         load_tokenizer(find_encoder(str(tmp_path / "bare")))
 
 
-def test_dropout_that_the_family_does_not_have_is_an_error(tiny_encoder: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_encoder, tmp_path / "t5")
-    config = {"model_type": "gpt_neox", "hidden_size": 8}
-    (tmp_path / "t5/config.json").write_text(json.dumps(config))
-    source = find_encoder(str(tmp_path / "t5"))
-    with pytest.raises(EncoderError):
-        load_encoder(source, Encoder(dropout=0.5, attention_dropout=0.5))
+SIZES = {"vocab_size": 200, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+FAMILIES: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
+    "bert": (transformers.BertConfig, {}),
+    "roberta": (transformers.RobertaConfig, {}),
+    "electra": (transformers.ElectraConfig, {}),
+    "distilbert": (transformers.DistilBertConfig, {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}),
+    "deberta-v2": (transformers.DebertaV2Config, {}),
+    "modernbert": (transformers.ModernBertConfig, {"global_attn_every_n_layers": 1, "pad_token_id": 0}),
+    "albert": (transformers.AlbertConfig, {"embedding_size": 16}),
+    "mpnet": (transformers.MPNetConfig, {}),
+}
+
+
+def family(name: str, folder: Path) -> EncoderSource:
+    kind, settings = FAMILIES[name]
+    config = kind(**{**SIZES, "intermediate_size": 64, **settings})
+    AutoModel.from_config(config).save_pretrained(folder)
+    return find_encoder(str(folder))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_loads_with_its_dropouts_set_and_encodes(name: str, tmp_path: Path) -> None:
+    encoder = load_encoder(family(name, tmp_path), Encoder(dropout=0.37, attention_dropout=0.21, max_length=16))
+    rates = {module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)}
+    assert 0.37 in rates
+    assert rates <= {0.37, 0.21, 0.0}
+    assert "0.21" in str(encoder.config)
+    ids = torch.arange(4, 12).reshape(2, 4)
+    assert encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.shape == (2, 4, 32)
+
+
+def test_weights_in_half_precision_are_loaded_in_full(tmp_path: Path) -> None:
+    config = transformers.BertConfig(**SIZES, intermediate_size=64)
+    AutoModel.from_config(config).half().save_pretrained(tmp_path)
+    encoder = load_encoder(find_encoder(str(tmp_path)), Encoder())
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+
+
+def test_dropout_that_the_family_does_not_have_is_an_error(tmp_path: Path) -> None:
+    config = transformers.T5Config(vocab_size=50, d_model=16, d_kv=8, num_layers=1)
+    transformers.T5EncoderModel(config).save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match=r"encoder\.attention_dropout: .* \(t5\) has no such dropout to set"):
+        load_encoder(find_encoder(str(tmp_path)), Encoder(attention_dropout=0.5))
+
+
+def test_longer_sequences_than_there_are_positions_are_refused(tiny_encoder: Path) -> None:
+    with pytest.raises(EncoderError, match=r"encoder\.max_length: must be at most 64, .* but got 65"):
+        load_encoder(find_encoder(str(tiny_encoder)), Encoder(max_length=65))
+
+
+def test_another_file_is_another_hash(tiny_encoder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_encoder, tmp_path / "same")
+    assert find_encoder(str(tmp_path / "same")).weights_hash == find_encoder(str(tiny_encoder)).weights_hash
+    assert family("bert", tmp_path / "other").weights_hash != find_encoder(str(tiny_encoder)).weights_hash

@@ -40,7 +40,9 @@ class Drive:
         self.proposals = Proposals(space, self.state, folder / JOURNAL)
         footprint = Footprint(cpus=1, gpus=0.0, concurrency=concurrency)
         tables = Tables(folder, space.search.metric)
-        self.driver = Driver(space, folder, self.state, self.log, self.proposals, tables, self.watcher, footprint, None)
+        self.driver = Driver(
+            space, folder, self.state, self.log, self.proposals, tables, self.watcher, footprint, None, {}
+        )
         begun = Story().begun(trials=space.search.trials, rungs=None).events[0]
         assert isinstance(begun, RunStarted)
         self.driver.record(replace(begun, time=time.time()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ def test_its_predictions_on_text_are_those_of_the_evaluation(trained: tuple[Path
 def test_numbers_stay_in_their_range(trained: tuple[Path, Report]) -> None:
     (one,) = TrainedModel(trained[0]).predict("similarity", [("a film", "a film")])
     assert 0.0 <= one["prediction"] <= 5.0
+
+
+def test_a_checkpoint_runs_no_code_that_it_names(trained: tuple[Path, Report], tmp_path: Path) -> None:
+    shutil.copytree(trained[0], tmp_path / "model")
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    description = json.loads((tmp_path / "model/model.json").read_text())
+    description["config"]["plugins"] = [str(tmp_path / "evil.py")]
+    (tmp_path / "model/model.json").write_text(json.dumps(description))
+    with pytest.raises(RunError, match=r"this model needs .*evil\.py; name the module yourself"):
+        TrainedModel(tmp_path / "model")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_no_texts_give_no_predictions(trained: tuple[Path, Report]) -> None:
