@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.search": ("mtsearch.config", "mtsearch.data.source", "mtsearch.training", "mtsearch_analysis.tables"),
     "mtsearch.api": ("mtsearch.config", "mtsearch.training", "mtsearch.search", "mtsearch_analysis"),
     "mtsearch": ("mtsearch.api",),
-    "mtsearch.repeat": ("mtsearch.search", "mtsearch_analysis"),
+    "mtsearch.repeat": ("mtsearch.config", "mtsearch.search", "mtsearch_analysis"),
     "mtsearch.console": ("mtsearch.config", "mtsearch.training", "mtsearch.search"),
     "mtsearch.cli": (
         "mtsearch",

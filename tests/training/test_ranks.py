@@ -18,6 +18,8 @@ from mtsearch.training.fit import fit
 from mtsearch.training.parts import build
 from mtsearch.training.place import Place
 
+pytestmark = pytest.mark.slow
+
 RANK = """
 import json, sys
 from pathlib import Path
