@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,21 +106,23 @@ class Watch:
 
     def on_event(self, event: Event, state: RunState) -> None:
         """Show what happened."""
-        if self._live is None:
-            line = _line(event, state)
-            if line:
-                self._console.print(Text(f"[{duration(time.monotonic() - self._begun):>12}] {line}"), soft_wrap=True)
-        else:
-            self._live.update(Group(self._headline(state), _trial_table(state, self._params)))
+        from mtsearch.search.events import RunStarted
 
-    def _headline(self, state: RunState) -> Text:
+        if isinstance(event, RunStarted) and event.dashboard:
+            self.say(f"Ray's dashboard, while this runs: {event.dashboard}")
+        if self._live is not None:
+            self._live.update(Group(self._headline(state), _trial_table(state, self._params)))
+        elif line := _line(event, state):
+            self._console.print(Text(f"[{duration(time.monotonic() - self._begun):>12}] {line}"), soft_wrap=True)
+
+    def _headline(self, state: RunState) -> _Headline:
         feasible = state.feasible
         done = sum(not trial.is_open for trial in feasible)
-        elapsed = time.monotonic() - self._begun
         self._done_before = done if self._done_before is None else self._done_before
-        parts = [f"{done} of {state.target} trials done", f"{len(state.open)} open", duration(elapsed)]
+        parts = [f"{done} of {state.target} trials done", f"{len(state.open)} open"]
         if self._done_before < done < state.target:
-            parts.append(f"about {duration(elapsed / (done - self._done_before) * (state.target - done))} to go")
+            each = (time.monotonic() - self._begun) / (done - self._done_before)
+            parts.append(f"about {duration(each * (state.target - done))} to go")
         best = state.ranking()[:1]
         if best:
             parts.append(f"best {best[0].best_score:.4f} ({best[0].trial_id})")
@@ -127,7 +130,18 @@ class Watch:
             passed = Counter(rung for trial in feasible for rung in range(1, (trial.rung or 0) + 1))
             survivors = ", ".join(f"{passed[i]} at {r}" for i, r in enumerate(state.rungs, start=1))
             parts.append(f"past the rungs: {survivors}")
-        return Text(" · ".join(parts), style="bold")
+        return _Headline(" · ".join(parts), self._begun)
+
+
+@dataclass(frozen=True)
+class _Headline:
+    """The line over the live table; its clock goes on between events."""
+
+    text: str
+    begun: float
+
+    def __rich__(self) -> Text:
+        return Text(f"{duration(time.monotonic() - self.begun)} · {self.text}", style="bold")
 
 
 def _trial_table(state: RunState, num_params: int) -> Table:

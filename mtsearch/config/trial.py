@@ -172,7 +172,7 @@ class Keep(Frozen):
     best: int = Field(default=3, ge=0)
     """Weights of the best so many trials of the whole search; a running trial keeps its last state."""
     predictions: bool = True
-    """Predictions on every dev and test example, for the trials whose weights are kept."""
+    """Predictions on every dev example, beside the weights that are kept."""
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")

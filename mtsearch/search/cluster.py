@@ -26,7 +26,7 @@ _OBJECT_STORE_BYTES = 200_000_000  # what passes through it are configs and repo
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None) -> Iterator[str | None]:
     """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
 
     Token authentication stays as Ray has it: a cluster of our own gets the user's token (Ray makes one where there is
@@ -35,11 +35,14 @@ def connected(address: str | None) -> Iterator[None]:
     Args:
         address: of a cluster, as ``auto`` or ``HOST:PORT``; None starts one here, unless ``RAY_ADDRESS`` is set.
 
+    Yields:
+        The address of Ray's dashboard; None where it has none, or the connection was there before.
+
     Raises:
         ResourceError: there is no cluster at the address, or it does not take us in.
     """
     if ray.is_initialized():
-        yield
+        yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
     quiet = {name: value for name, value in _QUIET.items() if name not in os.environ}
@@ -54,18 +57,18 @@ def connected(address: str | None) -> Iterator[None]:
     with environment(quiet):
         try:
             try:
-                ray.init(**settings)
+                context = ray.init(**settings)
             except ConnectionError:
                 if not address or not _take_up_token():
                     raise
-                ray.init(**settings)
+                context = ray.init(**settings)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             what = f"the Ray cluster at {address} must take us in" if address else "Ray must start here"
             remedy = "; is it up, and is its token in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH?" if address else ""
             raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}{remedy}") from error
         try:
-            yield
+            yield f"http://{context.dashboard_url}" if context.dashboard_url else None
         finally:
             ray.shutdown()
 

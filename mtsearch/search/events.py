@@ -54,6 +54,7 @@ class RunStarted:
         host: the driver's machine.
         pid: its process there.
         versions: of mtsearch and of what it stands on.
+        dashboard: address of Ray's dashboard while this driver runs; None if it is not known.
     """
 
     time: float
@@ -65,6 +66,7 @@ class RunStarted:
     host: str
     pid: int
     versions: Mapping[str, str]
+    dashboard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

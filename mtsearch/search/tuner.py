@@ -125,7 +125,7 @@ def run_search(
             tables.add(event)
         ray_scheduler = build_scheduler(scheduler, most, state)
         extra = _extra_trials(space, folder, state, extra_trials, in_process)
-        with nullcontext() if in_process else connected(address):
+        with nullcontext() if in_process else connected(address) as dashboard:
             machines = [this_machine()] if in_process else nodes()
             target = space.search.trials + extra
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
@@ -145,6 +145,7 @@ def run_search(
                 host=platform.node(),
                 pid=os.getpid(),
                 versions=surroundings["versions"],
+                dashboard=dashboard,
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
             with closing(Proposals(space, state, folder / JOURNAL)) as proposals:

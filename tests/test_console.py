@@ -1,0 +1,60 @@
+"""What a person sees: the live table's parts, held to a made-up search."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from mtsearch.console import Watch, duration, number, size
+from mtsearch.search.events import Event
+from mtsearch.search.state import RunState
+from tests.search.conftest import Story
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 00 s"), (3599, "59 min 59 s"), (7500, "2 h 05 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_numbers_and_sizes() -> None:
+    assert [number(8e-5), number(0.25), number(64), number(None)] == ["8e-05", "0.25", "64", "None"]
+    assert [size(91e6), size(1.2e9)] == ["91 MB", "1.2 GB"]
+
+
+def follow(watch: Watch, events: list[Event]) -> None:
+    state = RunState()
+    for event in events:
+        state.apply(event)
+        watch.on_event(event, state)
+
+
+def story() -> list[Event]:
+    told = Story().begun(trials=3, rungs=(1, 3)).suggested(0, params={"optimizer.lr": 1e-4}).suggested(1).started(0)
+    told = told.reported(0, 1, 0.5).started(1).reported(1, 1, 0.25).stopped(1, "pruned")
+    return told.reported(0, 2, 0.75).stopped(0, "completed").suggested(2).events
+
+
+def test_without_a_terminal_each_thing_that_happens_is_one_line() -> None:
+    out = io.StringIO()
+    with Watch(Console(file=out)) as watch:
+        follow(watch, story())
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 8  # three suggestions, three evaluations, two ends
+    assert "t0000 suggested: optimizer.lr=0.0001" in lines[0]
+    assert "t0000 evaluation 2 (epoch 2): score 0.7500; best of the search 0.7500 (t0000)" in out.getvalue()
+    assert "t0001 pruned: because [1 of 3 trials done]" in out.getvalue()
+
+
+def test_a_terminal_shows_progress_best_rungs_and_rows() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=160)
+    with Watch(console) as watch:
+        follow(watch, story())
+    shown = out.getvalue()
+    for part in ("2 of 3 trials done", "1 open", "to go", "best 0.7500 (t0000)", "past the rungs: 1 at 1, 0 at 3"):
+        assert part in shown
+    assert shown.index("best 0.7500") < shown.index("pruned")
