@@ -94,8 +94,10 @@ def main() -> None:
             search = {"trials": SLOTS * TRIALS_PER_SLOT, "scheduler": {"name": "none"}, "concurrency": SLOTS}
             space = load_space({**fixed, "optimizer": varied, "search": search})
             begun = time.perf_counter()
-            run_search(space, data / "run", data_root=data)
+            outcome = run_search(space, data / "run", data_root=data)
             wall = time.perf_counter() - begun
+            if outcome.counts.get("completed", 0) != SLOTS * TRIALS_PER_SLOT:
+                raise SystemExit(f"not all of the trials did what they should: {outcome.counts}")
             share, seconds, waited = overhead(data / "run")
         shares.append(share)
         print(

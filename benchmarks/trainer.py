@@ -113,7 +113,7 @@ class Sides:
     def _models(self) -> dict[str, OneTask]:
         """What the peers train: our task heads on the encoder as transformers loads it."""
         heads = build_model(self.config, {name: task.inventory for name, task in self.tasks.items()}).heads
-        location = find_encoder(self.config.encoder.model).location
+        location = find_encoder(self.config.encoder.model).folder
         encoder = AutoModel.from_pretrained(location, add_pooling_layer=False)
         return {task: OneTask(encoder, head) for task, head in heads.items()}
 

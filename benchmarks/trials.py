@@ -197,7 +197,7 @@ def warm_starts(run: Path) -> list[float]:
 
 def run_plain(trials: int, data: Path) -> float:
     """Seconds of plain Ray Tune."""
-    encoder = find_encoder(DEFAULT_ENCODER).location
+    encoder = str(find_encoder(DEFAULT_ENCODER).folder)
     with tempfile.TemporaryDirectory() as folder, own_ray():
         begun = time.perf_counter()
         tuner = tune.Tuner(
