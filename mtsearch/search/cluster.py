@@ -151,7 +151,7 @@ def find_footprint(
         has = ", ".join(f"{m.get('CPU', 0):g} cores and {m.get('GPU', 0):g} GPUs" for m in machines) or "no machine"
         raise ResourceError(
             f"resources: a trial asks for {cpus} cores and {gpus:g} GPUs on one machine, but there is {has}; "
-            "ask for less with --set resources.cpus=N, or add machines"
+            "ask for less with --set resources.cpus=N or resources.gpus=0, or add machines"
         )
     wanted = room if concurrency == "auto" else min(room, concurrency)
     return Footprint(cpus, gpus, max(1, min(wanted, most)))

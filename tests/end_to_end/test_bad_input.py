@@ -169,7 +169,7 @@ class TestAnExistingRun:
 
     def test_a_finished_run_is_not_run_again(self, cli: Cli, finished: Path, tiny_data: Path, tmp_path: Path) -> None:
         events = (tmp_path / "runs/tiny/events.jsonl").read_bytes()
-        refused(cli("train", finished, "--data", tiny_data), "finished", "--trials +N", "--name")
+        refused(cli("train", finished, "--data", tiny_data), "finished", "begin another with --name")
         assert (tmp_path / "runs/tiny/events.jsonl").read_bytes() == events
 
     def test_another_space_is_refused_with_what_differs(self, cli: Cli, finished: Path, tiny_data: Path) -> None:

@@ -29,8 +29,8 @@ def test_a_trial_must_fit_on_one_machine() -> None:
         ResourceError, match=r"asks for 9 cores and 0 GPUs on one machine, but there is 8 cores and 0 GPUs"
     ):
         find_footprint(Resources(cpus=9), [CPU_BOX, CPU_BOX], 100, "auto")
-    with pytest.raises(ResourceError, match="2 GPUs on one machine"):
-        find_footprint(Resources(gpus=2), [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 1.0}], 100, "auto")
+    with pytest.raises(ResourceError, match="1 cores and 1 GPUs on one machine"):
+        find_footprint(Resources(gpus=1), [CPU_BOX, CPU_BOX], 100, "auto")
 
 
 def test_fractions_share_a_gpu_and_are_never_split_over_two() -> None:

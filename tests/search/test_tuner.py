@@ -232,7 +232,7 @@ def test_the_winner_is_trained_once_more_on_train_and_dev(
     outcome = run(space_of({"trials": 2, "retrain_best": True}))
     assert outcome.is_finished
     assert outcome.retrained is not None
-    assert outcome.retrained.parts[-4] == "retrained"
+    assert outcome.retrained.parts[-5:-3] == ("retrained", outcome.best)
     assert (outcome.retrained / "model.safetensors").is_file()
 
 
