@@ -68,7 +68,7 @@ class Training(Frozen):
     gradient_clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient of an update; null does not clip."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of matrix products; ``auto`` takes bf16 on a GPU that has it, else fp32."""
+    """Of matrix products; ``auto`` takes bf16 where the GPU or CPU multiplies it natively, else fp32."""
     seed: int = Field(default=13, ge=0, lt=2**31)
     """Of initial weights, dropout and data order."""
 

@@ -17,18 +17,28 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"], device: str) -> Precision:
-    """What ``auto`` comes to: bf16 on a GPU that has it, else fp32.
+    """What ``auto`` comes to: bf16 where the processor multiplies it natively, else fp32.
+
+    Those are GPUs that torch says can, and CPUs with AVX512-BF16 or AMX-BF16, on which it trains MiniLM about
+    1.4 times as fast. Where bf16 is emulated it would be slower than fp32.
 
     Raises:
         ResourceError: fp16 without a GPU, which no kernel there supports well.
     """
     if asked == "auto":
-        return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if _multiplies_bf16(device) else "fp32"
     if asked == "fp16" and device == "cpu":
         raise ResourceError(
             "training.precision: fp16 needs a GPU, but the trial runs on the CPU; choose auto, bf16 or fp32"
         )
     return asked
+
+
+def _multiplies_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.11 has it not
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def build_accelerator(precision: Precision, place: Place) -> Accelerator:

@@ -70,7 +70,7 @@ def config(tiny_config: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         "similarity": {"kind": "pair_regression", "data": "stsb", "head": {"dropout": 0.0}},
     }
     # 48 examples in batches of 5: the last batch has 3 rows, of which the second process gets one
-    return tiny_config(encoder=still, tasks=tasks, training={"batch_size": 5, "accumulation": 2})
+    return tiny_config(encoder=still, tasks=tasks, training={"batch_size": 5, "accumulation": 2, "precision": "fp32"})
 
 
 def test_two_processes_come_to_what_one_comes_to(config: dict[str, Any], tiny_data: Path, tmp_path: Path) -> None:
