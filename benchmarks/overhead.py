@@ -24,7 +24,7 @@ from typing import Any
 import measure
 from corpus import TASKS, write_corpus
 
-from mtsearch.config.load import load_space, load_trial
+from mtsearch.config.load import load_space
 from mtsearch.search.events import Reported, RunStarted, Stopped, read_events
 from mtsearch.search.tuner import run_search
 from mtsearch.training.fit import fit
@@ -54,7 +54,7 @@ def config(examples_per_task: int) -> dict[str, Any]:
 def examples_for(seconds: float, data: Path) -> int:
     """Examples of each task and epoch that make a trial about so long."""
     rates = []
-    for report in fit(build(load_trial(config(2 * BATCH)).config, Place(folder=None, data_root=data))):
+    for report in fit(build(load_space(config(2 * BATCH)).single_config(), Place(folder=None, data_root=data))):
         rates.append(report.examples_seen / report.seconds)
     return max(BATCH, round(rates[-1] * seconds / (EPOCHS * len(TASKS))))
 

@@ -109,25 +109,20 @@ def train(
     from mtsearch.training.report import Objective
 
     loaded, text = _loaded(config, overrides)
-    if dimensions := loaded.dimensions():
-        paths = list(dict.fromkeys(dimension.path for dimension in dimensions))
-        raise ConfigError(
-            f"{dimensions[0].where or loaded.name}: train takes one config, but {len(paths)} values are open: "
-            f"{', '.join(paths)}; settle each with --set {paths[0]}=VALUE, or search with mtsearch run"
-        )
+    single = loaded.single_config()
     machine = this_machine()
     whole = Resources(cpus=int(machine["CPU"]), gpus=min(1, machine["GPU"]))
     resources = whole if loaded.resources == "auto" else loaded.resources
     objective = Objective(loaded.search.metric, loaded.search.scored_tasks)
     # Of the search section only what is measured counts: no budget ends a single training, and its weights stay.
-    single = SearchConfig(
+    search = SearchConfig(
         trials=1, scheduler=NoScheduler(), metric=objective.metric, scored_tasks=objective.scored_tasks
     )
-    one = replace(loaded, search=single, resources=resources)
+    one = replace(loaded, search=search, resources=resources)
     folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
     place = Place(None, root, device="cuda" if resources.gpus else "cpu")
-    hashes = preflight([one.config(one.default)], place, objective, say or _unheard)
+    hashes = preflight([single], place, objective, say or _unheard)
     return run_search(
         one, folder, data_root=root, observer=observer, space_text=text, in_process=True, data_hashes=hashes
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -21,23 +21,14 @@ from mtsearch.config.overrides import Override, apply, parse_override
 from mtsearch.config.slots import Slot
 from mtsearch.config.space import Around, SearchSpace, space_schema
 from mtsearch.config.syntax import read, written
-from mtsearch.config.trial import Resources, TrialConfig
 from mtsearch.errors import ConfigError, PluginError
 
-__all__ = ["Source", "Trial", "load_space", "load_trial", "locate", "shipped_spaces"]
+__all__ = ["Source", "load_space", "locate", "shipped_spaces"]
 
 MAX_BYTES = 10_000_000
 
 Source = str | Path | Mapping[str, Any]
 """A path; the name of a shipped space; or plain data, whose errors have no line."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One config without holes, and what it may occupy."""
-
-    config: TrialConfig
-    resources: Resources | Literal["auto"]
 
 
 def load_space(source: Source, overrides: Sequence[str] = ()) -> SearchSpace:
@@ -53,29 +44,6 @@ def load_space(source: Source, overrides: Sequence[str] = ()) -> SearchSpace:
     """
     space, places = _assembled(_document(source), overrides)
     return replace(space, refused_share=check(space, places))
-
-
-def load_trial(source: Source, overrides: Sequence[str] = ()) -> Trial:
-    """The one config in a file, or in plain data.
-
-    A space will do if the overrides leave nothing open. Its ``search`` section is checked but not used.
-
-    Args:
-        source: where it is.
-        overrides: as for :func:`load_space`.
-
-    Raises:
-        ConfigError: anything that is wrong, a value still open among it.
-        PluginError: a module named under ``plugins:`` that cannot be used.
-    """
-    space, places = _assembled(_document(source), overrides)
-    if dimensions := space.dimensions():
-        paths = list(dict.fromkeys(dimension.path for dimension in dimensions))
-        example = f"--set {paths[0]}={yaml12.flow(dimensions[0].domain.middle)}"
-        message = f"one config is wanted, but these are open: {', '.join(paths)}; settle each, such as {example}"
-        raise_problems([Problem(dimensions[0].where, "", message)])
-    check(space, places)
-    return Trial(space.config(space.default), space.resources)
 
 
 def shipped_spaces() -> dict[str, Path]:

@@ -19,7 +19,7 @@ from mtsearch.config.schema import trial_schema
 from mtsearch.config.slots import Slot
 from mtsearch.config.syntax import written
 from mtsearch.config.trial import Resources, SearchConfig, TrialConfig
-from mtsearch.config.yaml12 import dump
+from mtsearch.config.yaml12 import dump, flow
 from mtsearch.errors import ConfigError
 
 __all__ = ["Around", "Dimension", "Draw", "Infeasible", "SearchSpace", "Suggest", "diff", "space_schema"]
@@ -180,6 +180,19 @@ class SearchSpace:
         The first option of every choice, the middle of every range (on a logarithmic scale, its geometric middle).
         """
         return self.draw(lambda dimension: dimension.domain.middle)
+
+    def single_config(self) -> TrialConfig:
+        """The one config of a space that leaves nothing open.
+
+        Raises:
+            ConfigError: values are open; it names them all.
+        """
+        if dimensions := self.dimensions():
+            paths = list(dict.fromkeys(dimension.path for dimension in dimensions))
+            example = f"--set {paths[0]}={flow(dimensions[0].domain.middle)}"
+            message = f"one config is wanted, but these are open: {', '.join(paths)}; settle each, such as {example}"
+            raise_problems([Problem(dimensions[0].where, "", message)])
+        return self.config(self.default)
 
     def start_params(self) -> tuple[dict[str, Any], ...]:
         """``search.start`` by the dimensions' names; what a point leaves open is absent.

@@ -63,7 +63,9 @@ def enough_trials(state: RunState, space: SearchSpace) -> str | None:
     budget = space.search.gpu_hours
     if budget is not None and gpu_hours >= budget:
         return f"the budget of {budget:g} GPU hours is spent"
-    return f"all {state.target} trials are done" if len(state.feasible) >= state.target else None
+    if len(state.feasible) < state.target:
+        return None
+    return "the one trial is done" if state.target == 1 else f"all {state.target} trials are done"
 
 
 def finished_because(state: RunState, space: SearchSpace) -> str | None:

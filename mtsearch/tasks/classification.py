@@ -88,11 +88,6 @@ class _OneClass(TaskConfig):
             for best, row in zip(shares.argmax(-1).tolist(), shares.tolist(), strict=True)
         ]
 
-    def merge(self, windows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """A sentence is one window: it is cut at ``encoder.max_length``, and the cuts are counted."""
-        (only,) = windows
-        return only
-
     def _read_label(self, raw: str) -> str:
         label = _plain_number(raw.strip())
         if not label:

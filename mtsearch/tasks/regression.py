@@ -67,11 +67,6 @@ class _OneNumber(TaskConfig):
         value_B = logits.values.float() * inventory.numbers["deviation"] + inventory.numbers["mean"]
         return [{"prediction": value} for value in self._clip(value_B).tolist()]
 
-    def merge(self, windows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """A sentence is one window: it is cut at ``encoder.max_length``, and the cuts are counted."""
-        (only,) = windows
-        return only
-
     def _clip(self, values: Tensor) -> Tensor:
         return values if self.low is None and self.high is None else values.clamp(self.low, self.high)
 

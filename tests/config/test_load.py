@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mtsearch.config.load import load_space, load_trial, locate, shipped_spaces
+from mtsearch.config.load import load_space, locate, shipped_spaces
 from mtsearch.config.yaml12 import dump
 from mtsearch.errors import ConfigError, PluginError
 from tests.config.spaces import CONDITIONAL, TASK, space_of
@@ -112,19 +112,19 @@ def test_plain_data_load_as_a_file_does() -> None:
 
 def test_one_config_is_loaded_and_its_search_section_checked() -> None:
     Path("x.yaml").write_text(TASK + "search: {trials: 3}\nresources: {cpus: 2}\n")
-    trial = load_trial("x.yaml", ["optimizer.lr=1e-4"])
-    assert trial.config.optimizer.lr == 1e-4
-    assert trial.resources != "auto"
-    assert trial.resources.cpus == 2
+    space = load_space("x.yaml", ["optimizer.lr=1e-4"])
+    assert space.single_config().optimizer.lr == 1e-4
+    assert space.resources != "auto"
+    assert space.resources.cpus == 2
     Path("x.yaml").write_text(TASK + "search: {trials: x}\n")
     with pytest.raises(ConfigError, match=r"search.trials: must be an integer"):
-        load_trial("x.yaml")
+        load_space("x.yaml")
 
 
 def test_a_space_is_refused_as_one_config_with_all_that_is_open() -> None:
     Path("x.yaml").write_text(CONDITIONAL)
     with pytest.raises(ConfigError) as error:
-        load_trial("x.yaml", ["encoder.dropout=0.1", "optimizer.eps=1e-8"])
+        load_space("x.yaml", ["encoder.dropout=0.1", "optimizer.eps=1e-8"]).single_config()
     assert str(error.value) == (
         "x.yaml:5:24: one config is wanted, but these are open: training.batch_size, training.epochs, optimizer.lr, "
         "schedule, schedule.patience, schedule.warmup_ratio; settle each, such as --set training.batch_size=16"
@@ -141,7 +141,7 @@ def test_a_space_with_all_settled_is_one_config() -> None:
         "schedule=plateau",
         "schedule.patience=1",
     ]
-    config = load_trial("baseline", settled).config
+    config = load_space("baseline", settled).single_config()
     assert config.schedule.model_dump() == {"name": "plateau", "factor": 0.1, "patience": 1}
 
 
@@ -149,7 +149,7 @@ def test_a_trial_s_own_config_loads_back_equal() -> None:
     space = load_space("baseline")
     config = space.config(space.default)
     Path("config.yaml").write_text(dump(config.model_dump(mode="json")))
-    assert load_trial("config.yaml").config == config
+    assert load_space("config.yaml").single_config() == config
 
 
 def test_a_plugin_beside_the_space_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

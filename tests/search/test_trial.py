@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mtsearch.config.load import load_trial
+from mtsearch.config.load import load_space
 from mtsearch.search.trial import Assignment, attempt, train_until
 
 
 @pytest.fixture
 def assign(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path) -> Callable[..., Assignment]:
     def make(train_on: tuple[str, ...] = ("train",), **sections: Any) -> Assignment:
-        config = load_trial(tiny_config(**sections)).config.model_dump(mode="json")
+        config = load_space(tiny_config(**sections)).single_config().model_dump(mode="json")
         return Assignment(
             run_folder=str(tmp_path),
             place="trials/t0000",

@@ -127,7 +127,7 @@ def test_a_finished_search_is_refused_and_can_be_extended(
 ) -> None:
     space = space_of({"trials": 1})
     run(space)
-    with pytest.raises(RunError, match=r"is finished \(all 1 trials are done\); go on with --trials \+N, or .* --name"):
+    with pytest.raises(RunError, match=r"is finished \(the one trial is done\); go on with --trials \+N, or .* --name"):
         run(space)
     outcome = run(space, extra_trials=2)
     assert outcome.is_finished
