@@ -229,6 +229,7 @@ def _one_line(error: BaseException) -> str:
 
 def _free_memory() -> None:
     gc.collect()
+    gc.freeze()  # what is left stays: modules and data, which the next collection need not look through
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
