@@ -321,6 +321,7 @@ def _stop_signals(driver: Driver) -> Iterator[list[str]]:
             signal.signal(number, handler)
 
     def stop(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"\nstopping: running trials are interrupted, and can be gone on with; once more ends at once\n")
         reasons.append(f"stopped by {signal.Signals(number).name}")
         driver.stop(reasons[0])
         restore()

@@ -99,7 +99,10 @@ def test_a_search_fills_its_run_folder(
 
 
 def test_an_interrupted_search_goes_on_where_it_was_and_comes_to_the_same_numbers(
-    space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path
+    space_of: Callable[..., SearchSpace],
+    run: Callable[..., Outcome],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     # One trial at a time, so that suggestions do not depend on which of two reports first.
     space = space_of({"trials": 4, "concurrency": 1})
@@ -108,6 +111,7 @@ def test_an_interrupted_search_goes_on_where_it_was_and_comes_to_the_same_number
     first = run(space, observer=Interrupt(Reported, 2))
     assert not first.is_finished
     assert first.reason == "stopped by SIGINT"
+    assert "stopping: running trials are interrupted" in capfd.readouterr().err
     assert first.counts["interrupted"] == 1
     second = run(space, observer=Interrupt(Reported, 3, signal.SIGTERM))
     assert second.reason == "stopped by SIGTERM"
