@@ -237,7 +237,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         print(
-            f"trials of {EPOCHS} evaluations, {UPDATES * len(TASKS)} updates of {BATCH} examples each, on {write_corpus(data, TRAIN, DEV)}"
+            f"trials of {EPOCHS} evaluations and {EPOCHS * UPDATES * len(TASKS)} updates of {BATCH} examples, "
+            f"on {write_corpus(data, TRAIN, DEV)}"
         )
         for trials, ratio in ((4, 1.0),) if options.quick else ((16, 2.5), (64, 3.0)):
             ours, plain = f"mtsearch, {trials} trials", f"plain, {trials} trials"
