@@ -1,10 +1,11 @@
-"""The plan of an epoch: which rows make which batch, in which order, as a function of seed and epoch."""
+"""The plan of an epoch: which rows make which batch and which batches an update, as a function of seed and epoch."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from mtsearch.data.batching import EncodedSplit
 from mtsearch.samplers.contract import TaskSampler
 
-__all__ = ["PlannedBatch", "Position", "batches_per_epoch", "plan_epoch"]
+__all__ = ["PlannedBatch", "PlannedUpdate", "Position", "plan_epoch", "updates_per_epoch"]
 
 _POOL_BATCHES = 64  # batches whose rows are sorted by length together; more pads less and mixes less
 
@@ -25,6 +26,10 @@ class PlannedBatch:
     rows: npt.NDArray[np.int64]
 
 
+PlannedUpdate: TypeAlias = tuple[PlannedBatch, ...]
+"""The batches whose gradients make one optimizer step."""
+
+
 @dataclass(frozen=True)
 class Position:
     """How far a task's examples are used up: the pass over them, and how many of it were drawn."""
@@ -33,44 +38,96 @@ class Position:
     drawn: int = 0
 
 
-def batches_per_epoch(sampler: TaskSampler, splits: Mapping[str, EncodedSplit], batch_size: int) -> int:
-    """How many batches an epoch has, where every example is one row."""
-    quotas = sampler.quotas({task: split.num_examples for task, split in splits.items()})
-    return sum(-(-quota // batch_size) for quota in quotas.values())
+def updates_per_epoch(
+    sampler: TaskSampler,
+    splits: Mapping[str, EncodedSplit],
+    batch_size: int,
+    accumulation: int,
+    *,
+    seed: int,
+    epochs: int,
+) -> tuple[int, ...]:
+    """How many updates each epoch of a training has: exactly as many as :func:`plan_epoch` gives for it.
+
+    The arguments are those of :func:`plan_epoch`.
+    """
+    counts = []
+    positions: dict[str, Position] = {}
+    for epoch in range(epochs):
+        quotas = _quotas(sampler, splits, epoch, epochs)
+        num_batches = {}
+        for task, split in splits.items():
+            num_rows = quotas[task]
+            if len(split.lengths) != split.num_examples:  # how many rows depends on which examples
+                position = positions.get(task, Position())
+                examples, positions[task] = _draw(split.num_examples, quotas[task], seed, task, position)
+                num_rows = len(split.rows_of(examples))
+            num_batches[task] = -(-num_rows // batch_size)
+        total = max(num_batches.values()) if sampler.mixed else sum(num_batches.values())
+        counts.append(-(-total // accumulation))
+    return tuple(counts)
 
 
 def plan_epoch(
     sampler: TaskSampler,
     splits: Mapping[str, EncodedSplit],
     batch_size: int,
+    accumulation: int,
+    *,
     seed: int,
     epoch: int,
+    epochs: int,
     positions: Mapping[str, Position],
-) -> tuple[list[PlannedBatch], dict[str, Position]]:
-    """The batches of one epoch, and where each task's examples stand after it.
+) -> tuple[list[PlannedUpdate], dict[str, Position]]:
+    """The updates of one epoch, and where each task's examples stand after it.
 
     A task's examples are drawn without repeats until it is used up, then in a new order from the start.
     Its rows are cut into batches of similar length: pools of 64 batches are sorted by length, and
     the batches shuffled.
 
+    Updates take ``accumulation`` batches each in the sampler's order; the last one may have fewer. A mixed
+    sampler's take up to ``accumulation`` batches of each task: as many updates as the task with the most
+    batches fills, over which every other task's batches are spread evenly.
+
     Args:
-        sampler: decides how many examples of each task, and the order of the tasks' batches.
+        sampler: decides how many examples of each task, and which batches make an update.
         splits: the training split of each task.
         batch_size: rows of a batch; the last one of a task may have fewer.
+        accumulation: batches of an update, or of each task in it if the sampler mixes.
         seed: with the epoch and the task, decides every random choice.
         epoch: 0-based.
+        epochs: of the whole training.
         positions: where each task stands.
     """
-    quotas = sampler.quotas({task: split.num_examples for task, split in splits.items()})
-    batches: dict[str, list[npt.NDArray[np.int64]]] = {}
+    quotas = _quotas(sampler, splits, epoch, epochs)
+    batches: dict[str, list[PlannedBatch]] = {}
     after = dict(positions)
     for task, split in splits.items():
         examples, after[task] = _draw(split.num_examples, quotas[task], seed, task, positions.get(task, Position()))
         rng = _rng(seed, f"batches of {task}", epoch)
-        batches[task] = _by_length(split.rows_of(examples), split.lengths, batch_size, rng)
-    order = sampler.order({task: len(rows) for task, rows in batches.items()}, _rng(seed, "order of tasks", epoch))
-    queues = {task: iter(rows) for task, rows in batches.items()}
-    return [PlannedBatch(task, next(queues[task])) for task in order], after
+        rows = _by_length(split.rows_of(examples), split.lengths, batch_size, rng)
+        batches[task] = [PlannedBatch(task, rows_of_batch) for rows_of_batch in rows]
+    if sampler.mixed:
+        return _mixed(batches, accumulation), after
+    order = sampler.order({task: len(own) for task, own in batches.items()}, _rng(seed, "order of tasks", epoch))
+    queues = {task: iter(own) for task, own in batches.items()}
+    flat = [next(queues[task]) for task in order]
+    return [tuple(flat[start : start + accumulation]) for start in range(0, len(flat), accumulation)], after
+
+
+def _mixed(batches: Mapping[str, list[PlannedBatch]], accumulation: int) -> list[PlannedUpdate]:
+    num_updates = -(-max(len(own) for own in batches.values()) // accumulation)
+    updates: list[list[PlannedBatch]] = [[] for _ in range(num_updates)]
+    for own in batches.values():
+        for number, batch in enumerate(own):
+            # The middle of the batch's share of the epoch. A share is at least 1 / accumulation of an update,
+            # so that no update gets more than accumulation batches of a task.
+            updates[(2 * number + 1) * num_updates // (2 * len(own))].append(batch)
+    return [tuple(update) for update in updates]
+
+
+def _quotas(sampler: TaskSampler, splits: Mapping[str, EncodedSplit], epoch: int, epochs: int) -> dict[str, int]:
+    return sampler.quotas({task: split.num_examples for task, split in splits.items()}, epoch, epochs)
 
 
 def _rng(seed: int, purpose: str, number: int) -> np.random.Generator:

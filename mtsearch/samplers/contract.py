@@ -17,11 +17,21 @@ class TaskSampler(Protocol):
     is used up, then from the beginning in a new order (:mod:`mtsearch.data.plan`).
     """
 
-    def quotas(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Examples to draw of each task in one epoch, given the tasks' sizes in examples."""
+    @property
+    def mixed(self) -> bool:
+        """Whether one update holds batches of every task, rather than batches in the order of :meth:`order`."""
+
+    def quotas(self, sizes: Mapping[str, int], epoch: int, epochs: int) -> dict[str, int]:
+        """Examples to draw of each task in one epoch, at least one each.
+
+        Args:
+            sizes: the tasks' sizes in examples.
+            epoch: 0-based.
+            epochs: of the whole training.
+        """
 
     def order(self, num_batches: Mapping[str, int], rng: np.random.Generator) -> list[str]:
-        """The task of each batch of the epoch, given how many batches each task has."""
+        """The task of each batch of the epoch, given how many batches each task has; not asked when mixed."""
 
 
 def shuffled(num_batches: Mapping[str, int], rng: np.random.Generator) -> list[str]:

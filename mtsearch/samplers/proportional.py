@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mtsearch.config.base import Frozen
 from mtsearch.samplers.contract import shuffled
+from mtsearch.samplers.shares import power_quotas
 
 __all__ = ["Proportional"]
 
@@ -20,17 +21,12 @@ class Proportional(Frozen):
     name: Literal["proportional"] = "proportional"
     examples_per_epoch: int | None = Field(default=None, gt=0)
     """Examples of all tasks together in one epoch; null takes every example once."""
+    mixed: bool = False
+    """Whether an update holds up to ``training.accumulation`` batches of each task, rather than of all together."""
 
-    def quotas(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        """Examples to draw of each task: largest remainders, at least one each."""
-        total = sum(sizes.values())
-        wanted = self.examples_per_epoch or total
-        exact = {task: wanted * size / total for task, size in sizes.items()}
-        quotas = {task: int(share) for task, share in exact.items()}
-        by_remainder = sorted(exact, key=lambda task: quotas[task] - exact[task])
-        for task in by_remainder[: wanted - sum(quotas.values())]:
-            quotas[task] += 1
-        return {task: max(1, quota) for task, quota in quotas.items()}
+    def quotas(self, sizes: Mapping[str, int], epoch: int, epochs: int) -> dict[str, int]:
+        """Examples to draw of each task: the same in every epoch."""
+        return power_quotas(sizes, 1.0, self.examples_per_epoch)
 
     def order(self, num_batches: Mapping[str, int], rng: np.random.Generator) -> list[str]:
         """Every task's batches in one random order."""

@@ -14,13 +14,15 @@ __all__ = ["RoundRobin"]
 
 
 class RoundRobin(Frozen):
-    """One batch of each task in turn; with ``training.accumulation`` = number of tasks, summed losses."""
+    """One batch of each task in turn, in the order of the config."""
 
     name: Literal["round_robin"] = "round_robin"
     examples_per_task: int | None = Field(default=None, gt=0)
     """Examples of each task in one epoch; a smaller task starts again. Null takes the largest task's size."""
+    mixed: bool = False
+    """Whether an update holds up to ``training.accumulation`` batches of each task, rather than of all together."""
 
-    def quotas(self, sizes: Mapping[str, int]) -> dict[str, int]:
+    def quotas(self, sizes: Mapping[str, int], epoch: int, epochs: int) -> dict[str, int]:
         """The same number of examples of every task, smaller tasks repeated."""
         return dict.fromkeys(sizes, self.examples_per_task or max(sizes.values()))
 

@@ -23,8 +23,10 @@ class Uniform(Frozen):
     name: Literal["uniform"] = "uniform"
     examples_per_task: int = Field(default=10_000, gt=0)
     """Examples of each task in one epoch, or as many as the task has."""
+    mixed: bool = False
+    """Whether an update holds up to ``training.accumulation`` batches of each task, rather than of all together."""
 
-    def quotas(self, sizes: Mapping[str, int]) -> dict[str, int]:
+    def quotas(self, sizes: Mapping[str, int], epoch: int, epochs: int) -> dict[str, int]:
         """Examples to draw of each task in one epoch."""
         return {task: min(size, self.examples_per_task) for task, size in sizes.items()}
 

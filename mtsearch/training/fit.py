@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mtsearch.data.plan import PlannedBatch, plan_epoch
+from mtsearch.data.plan import PlannedBatch, PlannedUpdate, plan_epoch
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
 from mtsearch.training.evaluate import NotFiniteError, evaluate, prediction_table
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
@@ -51,10 +51,16 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     is_first = parts.accelerator.is_main_process
     with Trace(parts.place.folder if is_first else None, config) as trace:
         while not progress.finished:
-            plan, positions_after = plan_epoch(
-                config.sampler, train_splits, training.batch_size, training.seed, progress.epoch, progress.positions
+            updates, positions_after = plan_epoch(
+                config.sampler,
+                train_splits,
+                training.batch_size,
+                training.accumulation,
+                seed=training.seed,
+                epoch=progress.epoch,
+                epochs=training.epochs,
+                positions=progress.positions,
             )
-            updates = [plan[i : i + training.accumulation] for i in range(0, len(plan), training.accumulation)]
             end = _next_evaluation(progress.update_in_epoch, len(updates), training.evaluations_per_epoch)
             try:
                 measurements = train_updates(parts, updates[progress.update_in_epoch : end])
@@ -103,7 +109,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 return
 
 
-def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> list[Measurement]:
+def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> list[Measurement]:
     """Do these updates; gives each task's mean loss over them and the learning rates after them."""
     state, progress, accelerator = parts.state, parts.state.progress, parts.accelerator
     begun = time.perf_counter()
@@ -141,7 +147,7 @@ def train_updates(parts: Parts, updates: Sequence[Sequence[PlannedBatch]]) -> li
     return measurements
 
 
-def _backward(parts: Parts, update: Sequence[PlannedBatch]) -> Iterator[tuple[str, Tensor]]:
+def _backward(parts: Parts, update: PlannedUpdate) -> Iterator[tuple[str, Tensor]]:
     """Accumulate an update's gradients; gives this process's part of the mean loss of each batch.
 
     The loss of an update is the sum over its tasks of the static weight times the mean over the task's rows
@@ -248,7 +254,10 @@ def _why_finished(parts: Parts) -> str:
 
 
 def _epoch(parts: Parts) -> float:
-    return parts.state.progress.epoch + parts.state.progress.update_in_epoch / parts.updates_per_epoch
+    progress = parts.state.progress
+    if not progress.update_in_epoch:  # the last epoch has none after it
+        return float(progress.epoch)
+    return progress.epoch + progress.update_in_epoch / parts.updates_per_epoch[progress.epoch]
 
 
 def _sizes(parts: Parts) -> dict[str, float]:

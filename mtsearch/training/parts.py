@@ -19,7 +19,7 @@ from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import EncodedSplit
 from mtsearch.data.examples import DataSet, Example
-from mtsearch.data.plan import batches_per_epoch
+from mtsearch.data.plan import updates_per_epoch
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import tokenise
@@ -71,7 +71,7 @@ class Parts:
         accelerator: number format and device.
         encoder: where the pretrained encoder was found.
         precision: what ``training.precision`` came to.
-        updates_per_epoch: optimizer steps in one pass of the sampler's plan.
+        updates_per_epoch: optimizer steps in each pass of the sampler's plan.
         state: the model and all that trains it.
         started: ``time.perf_counter()`` when building began.
     """
@@ -84,7 +84,7 @@ class Parts:
     accelerator: Accelerator
     encoder: EncoderSource
     precision: str
-    updates_per_epoch: int
+    updates_per_epoch: tuple[int, ...]
     state: TrainState
     started: float
 
@@ -137,20 +137,24 @@ def build(
     model = build_model(config, {name: task.inventory for name, task in tasks.items()}).to(accelerator.device)
     optimizer = accelerator.prepare_optimizer(config.optimizer.build(model), device_placement=False)
     training = config.training
-    batches = batches_per_epoch(
-        config.sampler, {name: task.splits["train"] for name, task in tasks.items()}, training.batch_size
+    num_updates = updates_per_epoch(
+        config.sampler,
+        {name: task.splits["train"] for name, task in tasks.items()},
+        training.batch_size,
+        training.accumulation,
+        seed=training.seed,
+        epochs=training.epochs,
     )
-    updates_per_epoch = -(-batches // training.accumulation)
-    if training.evaluations_per_epoch > updates_per_epoch:
+    if training.evaluations_per_epoch > min(num_updates):
         raise ConfigError(
-            f"training.evaluations_per_epoch: must be at most the updates in an epoch ({updates_per_epoch}), "
+            f"training.evaluations_per_epoch: must be at most the updates in an epoch ({min(num_updates)}), "
             f"but got {training.evaluations_per_epoch}; evaluate less often, or take smaller batches"
         )
-    schedule = config.schedule.build(optimizer.optimizer, updates_per_epoch * training.epochs)
+    schedule = config.schedule.build(optimizer.optimizer, sum(num_updates))
     state = TrainState(model, optimizer, schedule, Progress())
     encoder = find_encoder(config.encoder.model, config.encoder.revision)
     parts = Parts(
-        config, place, objective, tasks, metrics, accelerator, encoder, precision, updates_per_epoch, state, started
+        config, place, objective, tasks, metrics, accelerator, encoder, precision, num_updates, state, started
     )
     if resume_from is not None:
         _check_origins(parts, read_description(resume_from), resume_from)

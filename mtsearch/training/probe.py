@@ -45,15 +45,23 @@ def probe(parts: Parts) -> Probe:
     """Time a few updates and a part of an evaluation; the parts are of no use for training afterwards."""
     training = parts.config.training
     splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
-    plan, _ = plan_epoch(parts.config.sampler, splits, training.batch_size, training.seed, 0, {})
-    updates = [plan[i : i + training.accumulation] for i in range(0, len(plan), training.accumulation)]
+    updates, _ = plan_epoch(
+        parts.config.sampler,
+        splits,
+        training.batch_size,
+        training.accumulation,
+        seed=training.seed,
+        epoch=0,
+        epochs=training.epochs,
+        positions={},
+    )
     train_updates(parts, updates[:1])  # the first one allocates
     begun = time.perf_counter()
     timed = updates[1 : 1 + _UPDATES] or updates[:1]
     train_updates(parts, timed)
     per_update = (time.perf_counter() - begun) / len(timed)
     return Probe(
-        seconds_per_epoch=per_update * len(updates),
+        seconds_per_epoch=per_update * sum(parts.updates_per_epoch) / training.epochs,
         seconds_per_evaluation=_evaluation_seconds(parts),
         num_epochs=training.epochs,
         num_evaluations=training.epochs * training.evaluations_per_epoch,

@@ -1,103 +1,207 @@
-"""The plan of an epoch, as properties over samplers."""
+"""The plan of a training, as properties over samplers, sizes and accumulation."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mtsearch.data.batching import EncodedSplit
-from mtsearch.data.plan import PlannedBatch, Position, batches_per_epoch, plan_epoch
+from mtsearch.data.plan import PlannedUpdate, Position, plan_epoch, updates_per_epoch
 from mtsearch.data.tokens import Ragged, TokenTable
-from mtsearch.samplers import Proportional, RoundRobin, Uniform
+from mtsearch.samplers import Annealed, Proportional, RoundRobin, SquareRoot, Temperature, Uniform
 from mtsearch.samplers.contract import TaskSampler
 
+BATCH_SIZE, SEED, EPOCHS = 8, 3, 4
+METHODS: list[Any] = [Uniform, RoundRobin, Proportional, SquareRoot, Temperature, Annealed]
+
+
+def split(task: str, size: int, *, windows: bool) -> EncodedSplit:
+    """A split of examples with one row each, or with one to three."""
+    rng = np.random.default_rng(size)
+    rows_each = rng.integers(1, 4, size) if windows else np.ones(size, dtype=np.int64)
+    examples = np.repeat(np.arange(size, dtype=np.int32), rows_each)
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(1, 30, len(examples)))]).astype(np.int64)
+    table = TokenTable({"ids": Ragged(np.zeros(offsets[-1], np.int32), offsets)}, examples, 0)
+    return EncodedSplit(task, table, {}, 0)
+
+
 SIZES = {"a": 103, "b": 40, "c": 7}
-SAMPLERS = [Uniform(examples_per_task=30), Uniform(), Proportional(), Proportional(examples_per_epoch=50), RoundRobin()]
+SPLITS = {task: split(task, size, windows=task == "b") for task, size in SIZES.items()}
 
 
-@pytest.fixture(scope="module")
-def splits() -> dict[str, EncodedSplit]:
-    rng = np.random.default_rng(0)
-
-    def one(task: str, size: int) -> EncodedSplit:
-        offsets = np.concatenate([[0], np.cumsum(rng.integers(1, 30, size))]).astype(np.int64)
-        ids = Ragged(np.zeros(offsets[-1], np.int32), offsets)
-        table = TokenTable({"ids": ids}, np.arange(size, dtype=np.int32), 0)
-        return EncodedSplit(task, table, {}, 0)
-
-    return {task: one(task, size) for task, size in SIZES.items()}
+@st.composite
+def samplers(draw: st.DrawFn, mixed: st.SearchStrategy[bool] = st.booleans()) -> TaskSampler:
+    method = draw(st.sampled_from(METHODS))
+    examples = draw(st.integers(1, 150))
+    limit = "examples_per_task" if "examples_per_task" in method.model_fields else "examples_per_epoch"
+    sampler: TaskSampler = method(mixed=draw(mixed), **{limit: examples})
+    return sampler
 
 
 def plan(
-    sampler: TaskSampler, splits: dict[str, EncodedSplit], epoch: int = 0, positions: dict[str, Position] | None = None
-) -> tuple[list[PlannedBatch], dict[str, Position]]:
-    return plan_epoch(sampler, splits, 8, seed=3, epoch=epoch, positions=positions or {})
+    sampler: TaskSampler,
+    splits: dict[str, EncodedSplit] = SPLITS,
+    epoch: int = 0,
+    positions: dict[str, Position] | None = None,
+    accumulation: int = 1,
+) -> tuple[list[PlannedUpdate], dict[str, Position]]:
+    return plan_epoch(
+        sampler,
+        splits,
+        BATCH_SIZE,
+        accumulation,
+        seed=SEED,
+        epoch=epoch,
+        epochs=EPOCHS,
+        positions=positions or {},
+    )
 
 
-def drawn(batches: list[PlannedBatch], task: str) -> list[int]:
-    return [int(row) for batch in batches if batch.task == task for row in batch.rows]
+def drawn_rows(updates: Sequence[PlannedUpdate], task: str) -> list[int]:
+    return [int(row) for update in updates for batch in update if batch.task == task for row in batch.rows]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_an_epoch_holds_the_quota_of_each_task(sampler: TaskSampler, splits: dict[str, EncodedSplit]) -> None:
-    batches, _ = plan(sampler, splits)
-    assert {task: len(drawn(batches, task)) for task in SIZES} == sampler.quotas(SIZES)
-    assert len(batches) == batches_per_epoch(sampler, splits, 8)
-    assert all(1 <= len(batch.rows) <= 8 for batch in batches)
+def listed(updates: Sequence[PlannedUpdate]) -> list[list[tuple[str, list[int]]]]:
+    return [[(batch.task, batch.rows.tolist()) for batch in update] for update in updates]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_same_seed_and_epoch_give_the_same_plan(sampler: TaskSampler, splits: dict[str, EncodedSplit]) -> None:
-    def listed(batches: list[PlannedBatch]) -> list[tuple[str, list[int]]]:
-        return [(batch.task, batch.rows.tolist()) for batch in batches]
-
-    assert listed(plan(sampler, splits)[0]) == listed(plan(sampler, splits)[0])
-    assert listed(plan(sampler, splits)[0]) != listed(plan(sampler, splits, epoch=1)[0])
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_no_example_repeats_before_its_task_is_used_up(sampler: TaskSampler, splits: dict[str, EncodedSplit]) -> None:
+@settings(max_examples=20)
+@given(samplers(), st.integers(1, 4))
+def test_every_epoch_draws_its_quotas_in_as_many_updates_as_foretold(sampler: TaskSampler, accumulation: int) -> None:
+    foretold = updates_per_epoch(sampler, SPLITS, BATCH_SIZE, accumulation, seed=SEED, epochs=EPOCHS)
     positions: dict[str, Position] = {}
-    seen: dict[str, list[int]] = {task: [] for task in SIZES}
-    for epoch in range(5):
-        batches, positions = plan(sampler, splits, epoch, positions)
+    for epoch in range(EPOCHS):
+        updates, positions = plan(sampler, SPLITS, epoch, positions, accumulation)
+        assert len(updates) == foretold[epoch]
+        assert all(1 <= len(batch.rows) <= BATCH_SIZE for update in updates for batch in update)
+        for task, quota in sampler.quotas(SIZES, epoch, EPOCHS).items():
+            examples = SPLITS[task].tokens.example
+            times_drawn = np.bincount(drawn_rows(updates, task), minlength=len(examples))
+            first_rows = np.flatnonzero(np.diff(examples, prepend=-1))
+            assert times_drawn[first_rows].sum() == quota
+            assert (times_drawn == times_drawn[first_rows][examples]).all()  # all rows of an example, or none
+
+
+@settings(max_examples=15)
+@given(samplers(), st.integers(1, 4))
+def test_the_same_seed_and_epoch_give_the_same_plan(sampler: TaskSampler, accumulation: int) -> None:
+    first = listed(plan(sampler, accumulation=accumulation)[0])
+    assert listed(plan(sampler, accumulation=accumulation)[0]) == first
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_epoch_has_another_plan(method: Any) -> None:
+    first, positions = plan(method())
+    assert listed(plan(method(), epoch=1, positions=positions)[0]) != listed(first)
+
+
+@settings(max_examples=15)
+@given(samplers())
+def test_no_example_repeats_before_its_task_is_used_up(sampler: TaskSampler) -> None:
+    positions: dict[str, Position] = {}
+    seen: dict[str, Counter[int]] = {task: Counter() for task in SIZES}
+    for epoch in range(EPOCHS):
+        updates, positions = plan(sampler, SPLITS, epoch, positions)
         for task in SIZES:
-            seen[task] += drawn(batches, task)
-    for task, size in SIZES.items():
-        counts = Counter(seen[task])
-        assert max(counts.values()) - min(counts.get(row, 0) for row in range(size)) <= 1
+            seen[task].update(drawn_rows(updates, task))
+    for task, counts in seen.items():
+        assert max(counts.values()) - min(counts[row] for row in range(len(SPLITS[task].lengths))) <= 1
 
 
-def test_uniform_takes_as_many_as_a_small_task_has() -> None:
-    assert Uniform(examples_per_task=50).quotas(SIZES) == {"a": 50, "b": 40, "c": 7}
+@settings(max_examples=15)
+@given(samplers(), st.integers(1, 4), st.data())
+def test_resuming_at_any_update_goes_on_as_if_uninterrupted(
+    sampler: TaskSampler, accumulation: int, data: st.DataObject
+) -> None:
+    starts: list[dict[str, Any]] = []
+    uninterrupted: list[list[list[tuple[str, list[int]]]]] = []
+    positions: dict[str, Position] = {}
+    for epoch in range(EPOCHS):
+        starts.append({task: asdict(position) for task, position in positions.items()})
+        updates, positions = plan(sampler, SPLITS, epoch, positions, accumulation)
+        uninterrupted.append(listed(updates))
+
+    epoch = data.draw(st.integers(0, EPOCHS - 1))
+    done = data.draw(st.integers(0, len(uninterrupted[epoch]) - 1))
+    positions = {task: Position(**saved) for task, saved in starts[epoch].items()}
+    resumed = []
+    for later in range(epoch, EPOCHS):
+        updates, positions = plan(sampler, SPLITS, later, positions, accumulation)
+        resumed += listed(updates[done if later == epoch else 0 :])
+    assert resumed == [
+        *uninterrupted[epoch][done:],
+        *(update for updates in uninterrupted[epoch + 1 :] for update in updates),
+    ]
 
 
-def test_proportional_shares_are_exact_to_one_example() -> None:
-    quotas = Proportional(examples_per_epoch=60).quotas(SIZES)
-    assert sum(quotas.values()) == 60
-    for task, size in SIZES.items():
-        assert abs(quotas[task] - 60 * size / sum(SIZES.values())) < 1
+@settings(max_examples=20)
+@given(samplers(st.just(False)), st.integers(1, 4))
+def test_homogeneous_updates_take_the_batches_as_they_come(sampler: TaskSampler, accumulation: int) -> None:
+    one_by_one, _ = plan(sampler)
+    accumulated, _ = plan(sampler, accumulation=accumulation)
+    assert [batch for update in listed(accumulated) for batch in update] == [
+        batch for update in listed(one_by_one) for batch in update
+    ]
+    assert all(len(update) == 1 for update in one_by_one)
+    assert all(len(update) == accumulation for update in accumulated[:-1])
 
 
-def test_proportional_without_a_number_takes_every_example_once() -> None:
-    assert Proportional().quotas(SIZES) == SIZES
+@settings(max_examples=20)
+@given(samplers(st.just(True)), st.integers(1, 4))
+def test_mixed_updates_hold_each_task_evenly_and_lose_no_batch(sampler: TaskSampler, accumulation: int) -> None:
+    mixed, _ = plan(sampler, accumulation=accumulation)
+    num_batches = {task: -(-len(drawn_rows(mixed, task)) // BATCH_SIZE) for task in SIZES}
+    assert len(mixed) == -(-max(num_batches.values()) // accumulation)
+    for task, count in num_batches.items():
+        held = [sum(batch.task == task for batch in update) for update in mixed]
+        assert sum(held) == count
+        assert max(held) <= accumulation
+        # Evenly: any stretch of updates has the batches of its length, but for one at either end.
+        cumulative = np.concatenate([[0], np.cumsum(held)])
+        expected = np.arange(len(mixed) + 1) * count / len(mixed)
+        assert np.abs(cumulative - expected).max() < 1
 
 
-def test_round_robin_takes_the_tasks_in_turn(splits: dict[str, EncodedSplit]) -> None:
-    batches, _ = plan(RoundRobin(examples_per_task=24), splits)
-    assert [batch.task for batch in batches] == ["a", "b", "c"] * 3
+def test_mixed_updates_spread_a_small_task_over_the_epoch() -> None:
+    splits = {"a": split("a", 8 * 6, windows=False), "b": split("b", 8 * 2, windows=False)}
+    updates, _ = plan(Proportional(mixed=True), splits)
+    assert [[batch.task for batch in update] for update in updates] == [
+        ["a"],
+        ["a", "b"],
+        ["a"],
+        ["a"],
+        ["a", "b"],
+        ["a"],
+    ]
 
 
-def test_the_rows_of_a_batch_are_of_similar_length(splits: dict[str, EncodedSplit]) -> None:
-    batches, _ = plan(Proportional(), splits)
-    lengths = splits["a"].lengths
-    spread = [np.ptp(lengths[batch.rows]) for batch in batches if batch.task == "a"]
+def test_mixed_accumulation_takes_so_many_batches_of_each_task() -> None:
+    splits = {"a": SPLITS["a"], "c": SPLITS["c"]}
+    updates, _ = plan(RoundRobin(examples_per_task=8 * 4, mixed=True), splits, accumulation=2)
+    assert [[batch.task for batch in update] for update in updates] == [["a", "a", "c", "c"]] * 2
+
+
+def test_an_annealed_training_has_epochs_of_different_length() -> None:
+    # Shares shift, and with them how many last batches are not full and how many rows the windows make.
+    foretold = updates_per_epoch(Annealed(mixed=True), SPLITS, BATCH_SIZE, 1, seed=SEED, epochs=EPOCHS)
+    assert len(set(foretold)) > 1
+
+
+def test_the_rows_of_a_batch_are_of_similar_length() -> None:
+    updates, _ = plan(Proportional())
+    lengths = SPLITS["a"].lengths
+    spread = [np.ptp(lengths[batch.rows]) for update in updates for batch in update if batch.task == "a"]
     assert np.mean(spread) < 0.2 * np.ptp(lengths)
 
 
-def test_adding_a_task_leaves_the_draws_of_the_others(splits: dict[str, EncodedSplit]) -> None:
-    alone, _ = plan(Uniform(examples_per_task=20), {"a": splits["a"]})
-    joint, _ = plan(Uniform(examples_per_task=20), splits)
-    assert sorted(drawn(alone, "a")) == sorted(drawn(joint, "a"))
+def test_adding_a_task_leaves_the_draws_of_the_others() -> None:
+    alone, _ = plan(Uniform(examples_per_task=20), {"a": SPLITS["a"]})
+    joint, _ = plan(Uniform(examples_per_task=20))
+    assert sorted(drawn_rows(alone, "a")) == sorted(drawn_rows(joint, "a"))
