@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis" / "mtsearch_analysis"}
 
-METHODS = ("mtsearch.optimizers", "mtsearch.samplers", "mtsearch.schedules")
+METHODS = ("mtsearch.optimizers", "mtsearch.samplers", "mtsearch.schedules", "mtsearch.surgery", "mtsearch.unfreezing")
 
 # Part of the project -> the other parts that it may import, besides mtsearch.errors. The longest name counts.
 # From the bottom to the top:
