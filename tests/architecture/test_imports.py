@@ -13,7 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis" / "mtsearch_analysis"}
 
-METHODS = ("mtsearch.optimizers", "mtsearch.samplers", "mtsearch.schedules", "mtsearch.surgery", "mtsearch.unfreezing")
+METHODS = (
+    "mtsearch.optimizers",
+    "mtsearch.samplers",
+    "mtsearch.schedules",
+    "mtsearch.surgery",
+    "mtsearch.unfreezing",
+    "mtsearch.weighting",
+)
 
 # Part of the project -> the other parts that it may import, besides mtsearch.errors. The longest name counts.
 # From the bottom to the top:
