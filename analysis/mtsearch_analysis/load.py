@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from mtsearch_analysis.tables import METRICS, TRIALS, Direction, Objective, Table, split_metric
+from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table, split_metric
 
 __all__ = ["Run", "load_run"]
 
@@ -25,6 +25,8 @@ class Run:
         path: the run folder.
         trials: one row per trial, columns as :data:`mtsearch_analysis.tables.TRIALS` says.
         metrics: one row per trial, evaluation, task, split and metric, as ``tables.METRICS`` says.
+        interference: one row per trial, evaluation and pair of tasks, as ``tables.INTERFERENCE`` says; empty if the
+            tasks' gradients were not compared.
         objective: what the search optimises.
         space: ``resolved.yaml``: the search space with every default filled in; None if it isn't there.
         environment: ``environment.json``: versions, hardware, seeds; None if it isn't there.
@@ -33,6 +35,7 @@ class Run:
     path: Path
     trials: pd.DataFrame
     metrics: pd.DataFrame
+    interference: pd.DataFrame
     objective: Objective
     space: dict[str, Any] | None
     environment: dict[str, Any] | None
@@ -105,10 +108,13 @@ def load_run(path: str | Path) -> Run:
         raise FileNotFoundError(f"{folder}: no such run folder; pass the folder that holds {TRIALS.file}")
     trials = _read_table(TRIALS, folder)
     metrics = _read_table(METRICS, folder)
+    compared = (folder / INTERFERENCE.file).exists()
+    interference = _read_table(INTERFERENCE, folder) if compared else INTERFERENCE.from_rows([])
     return Run(
         path=folder,
         trials=_to_pandas(trials),
         metrics=_to_pandas(metrics),
+        interference=_to_pandas(interference),
         objective=Objective.from_schema(trials.schema),
         space=_read_yaml(folder / "resolved.yaml"),
         environment=_read_json(folder / "environment.json"),

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 __all__ = [
+    "INTERFERENCE",
     "METRICS",
     "STATUSES",
     "TABLES",
@@ -296,4 +297,26 @@ METRICS = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (TRIALS, METRICS)
+INTERFERENCE = Table(
+    name="interference",
+    file="interference.parquet",
+    version=1,
+    columns=(
+        Column("trial_id", pa.string(), "", "the trial", nullable=False),
+        Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
+        Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
+        Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+        Column("task_a", pa.string(), "", "one task of the pair: the earlier one in the config", nullable=False),
+        Column("task_b", pa.string(), "", "the other; every pair is there once", nullable=False),
+        Column(
+            "cosine",
+            pa.float64(),
+            "ratio",
+            "between their gradients over shared parameters, in [-1, 1]: the mean since the last report",
+            nullable=False,
+        ),
+        Column("num_measurements", pa.int32(), "updates", "over how many updates it is the mean", nullable=False),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (TRIALS, METRICS, INTERFERENCE)

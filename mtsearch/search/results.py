@@ -5,6 +5,7 @@
     space.yaml        the search space as it was given           resolved.yaml  with every default filled in
     environment.json  versions, hardware, seeds, data found      events.jsonl   the truth
     trials.parquet    one row per trial                          metrics.parquet  one row per number measured
+    interference.parquet  one row per pair of tasks compared; where any were
     study.journal     Optuna's                                   trials/ID/     config.yaml, attempt-K/
 """
 
@@ -27,7 +28,7 @@ from mtsearch.config.trial import Keep
 from mtsearch.config.yaml12 import dump
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState, TrialState
-from mtsearch_analysis.tables import METRICS, TRIALS, Objective, Table
+from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Objective, Table
 
 __all__ = ["Tables", "kept", "retain", "trial_folder", "trial_row", "write_json", "write_text", "write_trial_config"]
 
@@ -60,7 +61,7 @@ def write_trial_config(folder: Path, trial_id: str, config: Mapping[str, Any]) -
 
 
 class Tables:
-    """``trials.parquet`` and ``metrics.parquet``, kept up to date at a small share of the time.
+    """``trials.parquet`` and the long tables, kept up to date at a small share of the time.
 
     Args:
         folder: the run folder.
@@ -70,17 +71,18 @@ class Tables:
     def __init__(self, folder: Path, metric: str) -> None:
         self._folder = folder
         self._metric = metric
-        self._fresh_rows: list[dict[str, Any]] = []
-        self._metrics = METRICS.from_rows([])
+        self._metrics = _LongTable(METRICS)
+        self._interference = _LongTable(INTERFERENCE)
         self._due = time.monotonic()
 
     def add(self, event: Event) -> None:
         """Take in an event's numbers; they are written at the next refresh."""
         if isinstance(event, Reported):
-            self._fresh_rows.extend(_metric_rows(event))
+            self._metrics.fresh_rows.extend(_metric_rows(event))
+            self._interference.fresh_rows.extend(_interference_rows(event))
 
     def refresh(self, state: RunState, *, now: bool = False) -> None:
-        """Replace both tables, if it is time to.
+        """Replace the tables, if it is time to.
 
         Args:
             state: what is known of the search.
@@ -93,10 +95,10 @@ class Tables:
         metadata = Objective(self._metric, "maximize", tuple(task_metrics)).metadata()
         rows = [trial_row(trial, self._folder) for trial in state.trials.values()]
         self._write(TRIALS, TRIALS.from_rows(rows, metadata))
-        if self._fresh_rows:
-            self._metrics = pa.concat_tables([self._metrics, METRICS.from_rows(self._fresh_rows)])
-            self._fresh_rows = []
-        self._write(METRICS, self._metrics)
+        self._write(METRICS, self._metrics.values())
+        interference = self._interference.values()
+        if interference.num_rows:
+            self._write(INTERFERENCE, interference)
         ended = time.monotonic()
         self._due = ended + max(_SECONDS_BETWEEN, (ended - begun) / _SHARE_OF_TIME)
 
@@ -105,6 +107,22 @@ class Tables:
         temporary = path.with_name(f".{path.name}.tmp")
         pq.write_table(values, temporary)
         os.replace(temporary, path)
+
+
+class _LongTable:
+    """A table that only grows; rows become columns once."""
+
+    def __init__(self, table: Table) -> None:
+        self.fresh_rows: list[dict[str, Any]] = []
+        self._table = table
+        self._values = table.from_rows([])
+
+    def values(self) -> pa.Table:
+        """All rows so far."""
+        if self.fresh_rows:
+            self._values = pa.concat_tables([self._values, self._table.from_rows(self.fresh_rows)])
+            self.fresh_rows = []
+        return self._values
 
 
 def _metric_rows(event: Reported) -> Iterator[dict[str, Any]]:
@@ -116,6 +134,13 @@ def _metric_rows(event: Reported) -> Iterator[dict[str, Any]]:
     for measurement in report["measurements"]:
         value = measurement["value"]
         yield {**shared, **measurement, "value": float("nan") if value is None else value}
+
+
+def _interference_rows(event: Reported) -> Iterator[dict[str, Any]]:
+    report = event.report
+    shared = {"trial_id": event.trial_id, **{name: report[name] for name in ("step", "evaluation", "epoch")}}
+    for pair in report.get("interference", ()):  # reports of before there was surgery have none
+        yield {**shared, **pair}
 
 
 def _task_metrics(config: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Measurement", "Objective", "Report"]
+__all__ = ["Interference", "Measurement", "Objective", "Report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,23 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Interference:
+    """How far two tasks' gradients agreed since the last evaluation.
+
+    Attributes:
+        task_a: the task that comes first in the config.
+        task_b: the other.
+        cosine: between their gradients over the shared parameters, in [-1, 1]: the mean of all measurements.
+        num_measurements: updates in which it was measured; a pair that never was is not told of.
+    """
+
+    task_a: str
+    task_b: str
+    cosine: float
+    num_measurements: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The state of a trial at an evaluation. Plain values: it travels between processes as it is.
 
@@ -61,6 +78,7 @@ class Report:
         facts: numbers of the whole trial: ``parameters``, ``trainable_parameters``, ``peak_memory_bytes``,
             ``examples_per_second``, ``start_seconds``.
         checkpoint: name of this evaluation's checkpoint, a folder under ``checkpoints/`` of the place; None if none.
+        interference: every pair of tasks once whose gradients were compared since the last evaluation.
     """
 
     evaluation: int
@@ -77,6 +95,7 @@ class Report:
     reason: str
     facts: Mapping[str, float]
     checkpoint: str | None
+    interference: tuple[Interference, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a file or another process."""
@@ -84,6 +103,7 @@ class Report:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Report:
-        """The report of :meth:`to_json`."""
+        """The report of :meth:`to_json`, also of a version that did not tell of interference."""
         measurements = tuple(Measurement(**measurement) for measurement in state["measurements"])
-        return cls(**{**state, "measurements": measurements})
+        interference = tuple(Interference(**pair) for pair in state.get("interference", ()))
+        return cls(**{**state, "measurements": measurements, "interference": interference})

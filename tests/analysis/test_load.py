@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mtsearch_analysis.load import Run, load_run
-from mtsearch_analysis.tables import METRICS, TRIALS, Objective
+from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Objective
 from tests.analysis.run_folders import metric_row, trial_row, write_run, write_tables
 
 
@@ -57,6 +57,27 @@ def test_a_run_without_a_score_and_without_optional_files_loads(tmp_path: Path) 
     assert run.space is None
     assert run.environment is None
     assert run.task_metrics == ()
+
+
+def test_interference_is_empty_with_its_columns_where_no_gradients_were_compared(tmp_path: Path) -> None:
+    run = load_run(write_tables(tmp_path, [trial_row(0)], []))
+    assert run.interference.empty
+    assert list(run.interference.columns) == [column.name for column in INTERFERENCE.columns]
+
+
+def test_interference_is_read_where_it_is(tmp_path: Path) -> None:
+    write_tables(tmp_path, [trial_row(0)], [])
+    row = {
+        "trial_id": "t0000",
+        "step": 10,
+        "evaluation": 1,
+        "epoch": 1.0,
+        "task_a": "sentiment",
+        "task_b": "paraphrase",
+    }
+    row |= {"cosine": -0.25, "num_measurements": 4}
+    pq.write_table(INTERFERENCE.from_rows([row]), tmp_path / INTERFERENCE.file)
+    assert load_run(tmp_path).interference.iloc[0].to_dict() == row
 
 
 def test_only_settings_that_differ_are_varied(tmp_path: Path) -> None:

@@ -57,8 +57,30 @@ def test_a_run_without_trials_has_empty_tables(tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / "metrics.parquet")) == 0
 
 
+AGREEMENT = [
+    {"task_a": "sentiment", "task_b": "paraphrase", "cosine": -0.25, "num_measurements": 4},
+    {"task_a": "sentiment", "task_b": "similarity", "cosine": 0.5, "num_measurements": 3},
+]
+
+
+def test_interference_has_a_row_for_each_pair_of_each_report(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.4, interference=AGREEMENT)
+    story.reported(0, 2, 0.5, interference=AGREEMENT[:1])
+    written(tmp_path, story.events)
+    rows = load_run(tmp_path).interference
+    assert rows["cosine"].tolist() == [-0.25, 0.5, -0.25]
+    first = rows.iloc[1].to_dict()
+    assert first == {"trial_id": "t0000", "step": 10, "evaluation": 1, "epoch": 1.0, **AGREEMENT[1]}
+
+
+def test_without_compared_gradients_there_is_no_interference_table(tmp_path: Path) -> None:
+    written(tmp_path, Story().begun().suggested(0).reported(0, 1, 0.4, interference=[]).reported(0, 2, 0.5).events)
+    assert not (tmp_path / "interference.parquet").exists()
+
+
 def test_tables_rebuilt_from_events_equal_those_of_the_running_search(tmp_path: Path) -> None:
-    events = Story().begun().suggested(0).reported(0, 1, 0.4).reported(0, 2, 0.5).stopped(0, "completed").events
+    story = Story().begun().suggested(0).reported(0, 1, 0.4, interference=AGREEMENT)
+    events = story.reported(0, 2, 0.5, interference=AGREEMENT).stopped(0, "completed").events
     (tmp_path / "live").mkdir()
     (tmp_path / "rebuilt").mkdir()
     live, state = Tables(tmp_path / "live", "mean_score"), RunState()
@@ -67,7 +89,7 @@ def test_tables_rebuilt_from_events_equal_those_of_the_running_search(tmp_path: 
         live.add(event)
         live.refresh(state, now=True)
     written(tmp_path / "rebuilt", events)
-    for name in ("trials.parquet", "metrics.parquet"):
+    for name in ("trials.parquet", "metrics.parquet", "interference.parquet"):
         pd.testing.assert_frame_equal(
             pd.read_parquet(tmp_path / "live" / name), pd.read_parquet(tmp_path / "rebuilt" / name)
         )
