@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from mtsearch.optimizers.adamw import AdamW
+from mtsearch.optimizers.sophiah import SophiaH
 
-__all__ = ["AdamW", "Optimizer"]
+__all__ = ["AdamW", "Optimizer", "SophiaH"]
 
-Optimizer = Annotated[AdamW, Field(discriminator="name")]
+Optimizer = Annotated[AdamW | SophiaH, Field(discriminator="name")]

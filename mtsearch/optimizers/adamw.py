@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from mtsearch.config.base import Frozen
+from mtsearch.optimizers.contract import LayeredModel
 from mtsearch.optimizers.groups import parameter_groups
 
 __all__ = ["AdamW"]
@@ -22,6 +22,8 @@ class AdamW(Frozen):
     """Learning rate of the encoder, per update."""
     head_lr: float | None = Field(default=None, gt=0, le=1)
     """Learning rate of the task heads, per update; null takes ``lr``."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """What the encoder's rate is multiplied by from each layer to the one below; 1 gives all layers the same."""
     weight_decay: float = Field(default=0.01, ge=0, le=1)
     """Decoupled decay; biases and normalisation weights do not decay."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
@@ -31,7 +33,7 @@ class AdamW(Frozen):
     eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator."""
 
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer over the trainable parameters of ``model``."""
-        groups = parameter_groups(model, self.lr, self.head_lr or self.lr, self.weight_decay)
+    def build(self, model: LayeredModel, seed: int) -> torch.optim.Optimizer:
+        """The optimizer over the parameters of ``model``; it draws nothing from the seed."""
+        groups = parameter_groups(model, self.lr, self.head_lr or self.lr, self.weight_decay, self.layer_decay)
         return torch.optim.AdamW(groups, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)

@@ -50,7 +50,7 @@ class Saboteur(Frozen):
     how: Literal["raise", "kill", "diverge", "train"] = "raise"
     marker: str = ""
 
-    def build(self, model):
+    def build(self, model, seed):
         if self.how == "raise":
             raise RuntimeError("boom")
         if self.how == "kill" and not Path(self.marker).exists():
