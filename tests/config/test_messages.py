@@ -31,10 +31,10 @@ def refusal(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TASK + "optimizer:\n  name: sofia\n", "x.yaml:4:9: optimizer.name: 'sofia' is not an optimizer; choose adamw"),
+        (TASK + "optimizer:\n  name: sofia\n", "x.yaml:4:9: optimizer.name: 'sofia' is not an optimizer; choose adamw or sophiah"),
         (TASK + "schedule: {name: linea}\n", "'linea' is not a schedule; choose none, linear, cosine or plateau"),
-        (TASK + "optimizer: {name: 3}\n", "x.yaml:3:19: optimizer.name: must be adamw, but got 3"),
-        (TASK + "optimizer: {lr: 1e-3}\n", "x.yaml:3:1: optimizer.name: missing; choose adamw"),
+        (TASK + "optimizer: {name: 3}\n", "x.yaml:3:19: optimizer.name: must be adamw or sophiah, but got 3"),
+        (TASK + "optimizer: {lr: 1e-3}\n", "x.yaml:3:1: optimizer.name: missing; choose adamw or sophiah"),
         (TASK + "optimizer: adamw\n", "x.yaml:3:12: optimizer: must be a mapping: write {name: adamw}"),
         (TASK + "encoder:\n  poolin: mean\n", "x.yaml:4:3: encoder.poolin: unknown key; did you mean pooling?"),
         (TASK + "resources: {x: 1}\n", "x.yaml:3:13: resources.x: unknown key; choose cpus or gpus"),

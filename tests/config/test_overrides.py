@@ -164,7 +164,7 @@ def test_a_start_point_s_own_mistake_is_still_told() -> None:
         ("lr=3", "lr: unknown key; did you mean optimizer.lr?"),
         ("schedule.patence=3", "schedule.patence: unknown key; did you mean patience?"),
         ("schedule.name=linea", "schedule.name: 'linea' is not a schedule; choose none, linear, cosine or plateau"),
-        ("optimizer.name={choice: [adamw]}", "optimizer.name: must be adamw, but got a mapping"),
+        ("optimizer.name={choice: [adamw]}", "optimizer.name: must be adamw or sophiah, but got a mapping"),
         ("optimizer.lr.x=3", "optimizer.lr: holds a value, and nothing is under it; set optimizer.lr itself"),
         ("training.precision.x=3", "training.precision: holds a value, and nothing is under it"),
         (
