@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from mtsearch.data.tokens import Ragged, TokenTable
 
-__all__ = ["Batch", "EncodedSplit", "Inputs"]
+__all__ = ["Batch", "EncodedSplit", "Inputs", "PrefixStates"]
 
 _IGNORE = -100  # what torch's losses ignore
+_SUFFIXES = ("", "_2")  # of the columns of a row's first and second sequence
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Inputs:
     token_types_BL: Tensor | None = None
     word_ids_BL: Tensor | None = None
 
+    def arguments(self) -> dict[str, Tensor]:
+        """What a transformers encoder is called with."""
+        types = {} if self.token_types_BL is None else {"token_type_ids": self.token_types_BL}
+        return {"input_ids": self.ids_BL, "attention_mask": self.mask_BL, **types}
+
+    def padded_to(self, length: int) -> Inputs:
+        """The same, filled up to ``length`` tokens."""
+        return Inputs(*(None if x is None else _filled_up(x, length) for x in self._tensors()))  # type: ignore[arg-type]
+
     def to(self, device: torch.device) -> Inputs:
         """The same on another device."""
         return Inputs(*(None if x is None else x.to(device, non_blocking=True) for x in self._tensors()))  # type: ignore[arg-type]
@@ -50,9 +61,26 @@ class Inputs:
             present = [tensor for tensor in tensors if tensor is not None]
             if not present:
                 return None
-            return torch.cat([torch.nn.functional.pad(x, (0, length - x.shape[1])) for x in present])
+            return torch.cat([_filled_up(x, length) for x in present])
 
         return Inputs(*(join(column) for column in zip(*(one._tensors() for one in inputs), strict=True)))  # type: ignore[arg-type]
+
+
+def _filled_up(tokens_BL: Tensor, length: int) -> Tensor:
+    return torch.nn.functional.pad(tokens_BL, (0, length - tokens_BL.shape[1]))
+
+
+@dataclass(frozen=True)
+class PrefixStates:
+    """What the lowest layers of the encoder give for a batch, computed before.
+
+    Attributes:
+        depth: the embeddings and so many layers are done; all of them means the encoder's output.
+        sequences_BLD: one entry per sequence of a row.
+    """
+
+    depth: int
+    sequences_BLD: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -64,20 +92,23 @@ class Batch:
         rows: which rows of the split, [B].
         inputs: one entry per sequence of a row.
         targets: target columns; [B], or [B, W] filled with -100 where ragged.
+        states: where the encoder starts from; None starts from the token ids.
     """
 
     task: str
     rows: npt.NDArray[np.int64]
     inputs: tuple[Inputs, ...]
     targets: dict[str, Tensor]
+    states: PrefixStates | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
+        """The same on another device; states are made where they are used."""
         return Batch(
             self.task,
             self.rows,
             tuple(one.to(device) for one in self.inputs),
             {name: target.to(device, non_blocking=True) for name, target in self.targets.items()},
+            self.states,
         )
 
 
@@ -117,8 +148,27 @@ class EncodedSplit:
 
     def batch(self, rows: npt.NDArray[np.int64]) -> Batch:
         """These rows as padded tensors on the CPU."""
-        suffixes = ("", "_2") if "ids_2" in self.tokens.columns else ("",)
-        return Batch(self.task, rows, tuple(self._inputs(rows, suffix) for suffix in suffixes), self.targets(rows))
+        inputs = tuple(self.inputs(rows, number) for number in range(self.num_sequences))
+        return Batch(self.task, rows, inputs, self.targets(rows))
+
+    @property
+    def num_sequences(self) -> int:
+        """Sequences of a row: two of a siamese pair, else one."""
+        return 2 if "ids_2" in self.tokens.columns else 1
+
+    def sequence_lengths(self, number: int) -> npt.NDArray[np.int64]:
+        """Tokens of each row in its first (0) or second (1) sequence."""
+        return self.tokens.columns[f"ids{_SUFFIXES[number]}"].lengths
+
+    def sequence_digest(self, number: int) -> str:
+        """Names all that an encoder sees of the first (0) or second (1) sequences of the rows."""
+        digest = hashlib.sha256()
+        for name in ("ids", "types"):
+            if (column := self.tokens.columns.get(f"{name}{_SUFFIXES[number]}")) is not None:
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(column.values).data)
+                digest.update(np.ascontiguousarray(column.offsets).data)
+        return digest.hexdigest()
 
     def targets(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         """The targets of these rows alone."""
@@ -130,8 +180,9 @@ class EncodedSplit:
             for name, column in self._targets.items()
         }
 
-    def _inputs(self, rows: npt.NDArray[np.int64], suffix: str) -> Inputs:
-        columns = self.tokens.columns
+    def inputs(self, rows: npt.NDArray[np.int64], number: int) -> Inputs:
+        """The first (0) or second (1) sequence of these rows."""
+        columns, suffix = self.tokens.columns, _SUFFIXES[number]
         ids, mask = columns[f"ids{suffix}"].padded(rows, self._pad_id)
 
         def optional(name: str, fill: int) -> Tensor | None:
