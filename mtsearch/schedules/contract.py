@@ -16,6 +16,9 @@ class RunningSchedule(Protocol):
     def after_evaluation(self, score: float) -> None:
         """An evaluation gave this mean score (higher is better)."""
 
+    def after_thaw(self) -> None:
+        """Layers thawed: what came before says little of what the model can still learn."""
+
     def state_dict(self) -> dict[str, Any]:
         """Plain JSON values that :meth:`load_state_dict` takes back."""
 

@@ -36,6 +36,9 @@ class PerUpdate:
     def after_evaluation(self, score: float) -> None:
         """Scores do not move it."""
 
+    def after_thaw(self) -> None:
+        """Nor do thaws: a thawed layer has a warm-up of its own."""
+
     def state_dict(self) -> dict[str, Any]:
         state = self._schedule.state_dict()
         return {key: state[key] for key in ("base_lrs", "last_epoch", "_last_lr", "_step_count")}

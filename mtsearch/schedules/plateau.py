@@ -38,6 +38,13 @@ class _RunningPlateau:
     def after_evaluation(self, score: float) -> None:
         self._plateau.step(score)
 
+    def after_thaw(self) -> None:
+        """Patience starts again, so that the rate is not cut before the thawed layers have learned.
+
+        The best score stays: what thawed has to improve on what was reached without it.
+        """
+        self._plateau.num_bad_epochs = 0
+
     def state_dict(self) -> dict[str, Any]:
         state = self._plateau.state_dict()
         return {key: state[key] for key in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")}

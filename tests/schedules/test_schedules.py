@@ -75,3 +75,25 @@ def test_a_saved_schedule_goes_on_where_it_was(schedule: Constant | Linear | Cos
     second.load_state_dict(first.state_dict())
     going_on.load_state_dict(running.state_dict())
     assert head + run(second, going_on, range(7, N)) == pytest.approx(expected)
+
+
+def test_plateau_is_patient_again_after_a_thaw_but_wants_better_than_its_best() -> None:
+    opt = optimizer()
+    running = Plateau(factor=0.1, patience=2).build(opt, N)
+    found = []
+    for number, score in enumerate((0.6, 0.5, 0.5, 0.55, 0.55, 0.55)):
+        if number == 3:
+            running.after_thaw()
+        running.after_evaluation(score)
+        found.append(opt.param_groups[0]["lr"])
+    # without the thaw the fourth evaluation would have cut it; scores under 0.6 are still no improvement
+    assert found == pytest.approx([1, 1, 1, 1, 1, 0.1])
+
+
+@pytest.mark.parametrize("schedule", [Constant(warmup_ratio=0.3), Linear(), Cosine()])
+def test_a_schedule_of_updates_does_not_mind_a_thaw(schedule: Constant | Linear | Cosine) -> None:
+    opt = optimizer()
+    running = schedule.build(opt, N)
+    before = running.state_dict()
+    running.after_thaw()
+    assert running.state_dict() == before
