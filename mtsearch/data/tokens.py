@@ -22,14 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mtsearch.data.cache import cache_folder
+from mtsearch.data.cache import cache_folder, make_room
 from mtsearch.data.examples import Example
-from mtsearch.errors import DataError
 
 __all__ = ["Ragged", "TokenTable", "tokenise", "tokenise_uncached"]
 
 _VERSION = 2
-_DEFAULT_LIMIT_BYTES = 4 * 2**30
 _CHUNK = 10_000  # examples per call of the tokenizer, which bounds its memory
 
 
@@ -105,7 +103,8 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_lengt
         with contextlib.suppress(OSError):
             _write(table, path)
             table = _read(path) or table
-            _evict(path.parent, keep=path)
+            if not make_room(0, keep=path):  # it alone is larger than the limit
+                path.unlink(missing_ok=True)
     return _from_arrow(table)
 
 
@@ -219,25 +218,3 @@ def _from_arrow(table: pa.Table) -> TokenTable:
     columns = {name: Ragged(*_arrays(table, name)) for name in table.column_names if name != "example"}
     (example,) = _arrays(table, "example")
     return TokenTable(columns, example, int(table.schema.metadata[b"num_cut"]))
-
-
-def _limit_bytes() -> int:
-    named = os.environ.get("MTSEARCH_CACHE_BYTES", str(_DEFAULT_LIMIT_BYTES))
-    if not named.isdecimal():
-        raise DataError(f"MTSEARCH_CACHE_BYTES: must be a whole number of bytes, but got {named!r}")
-    return int(named)
-
-
-def _evict(folder: Path, keep: Path) -> None:
-    limit = _limit_bytes()
-    files = []
-    for file in folder.glob("*.arrow"):
-        with contextlib.suppress(FileNotFoundError):  # another process may evict at the same time
-            files.append((file.stat().st_mtime, file.stat().st_size, file))
-    total = sum(size for _, size, _ in files)
-    for _, size, file in sorted(files):
-        if total <= limit:
-            break
-        if file != keep:
-            file.unlink(missing_ok=True)
-            total -= size
