@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -80,14 +81,14 @@ def vaccinated(gramian: Matrix, targets: Matrix, beta: float, orders: Orders) ->
         own = np.zeros(len(gramian))  # the gradient of task i, as a combination of all tasks' gradients
         own[i] = 1.0
         for j in others:
-            norm = np.sqrt(max(own @ gramian @ own, 0.0))
+            norm = math.sqrt(max(float(own @ gramian @ own), 0.0))
             if norm == 0 or norms[j] == 0:
                 continue
-            cosine = np.clip(own @ gramian[j] / (norm * norms[j]), -1, 1)
+            cosine = float(np.clip(own @ gramian[j] / (norm * norms[j]), -1, 1))
             target = min(targets[i, j], _LARGEST_TARGET)
             if cosine < target:
-                opposite, target_opposite = np.sqrt(1 - cosine**2), np.sqrt(1 - target**2)
-                own[j] += norm * (target * opposite - cosine * target_opposite) / (norms[j] * target_opposite)
+                sine, target_sine = math.sqrt(1 - cosine**2), math.sqrt(1 - target**2)
+                own[j] += norm * (target * sine - cosine * target_sine) / (norms[j] * target_sine)
             targets[i, j] += beta * (cosine - targets[i, j])
         total += own
     return total, targets
