@@ -15,6 +15,7 @@ from torch.nn import functional
 from mtsearch.data.examples import Example, Wanted
 from mtsearch.errors import DataError
 from mtsearch.tasks.contract import Inventory, Layout, Logits, TaskConfig
+from mtsearch.tasks.distances import symmetric_kl
 from mtsearch.tasks.heads import Mlp, PooledHead
 
 __all__ = ["Classification", "PairClassification"]
@@ -79,6 +80,10 @@ class _OneClass(TaskConfig):
         counts = torch.tensor(inventory.counts, dtype=torch.float32, device=device)
         # A configured class without examples gets the weight of a class with one.
         return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+    def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
+        """Symmetric KL divergence of the class distributions, summed over rows."""
+        return symmetric_kl(logits, reference)
 
     def decode(self, logits: Logits, inventory: Inventory) -> list[dict[str, Any]]:
         """The most probable class of each row, with all probabilities."""

@@ -143,6 +143,13 @@ class TaskKind(Protocol):
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """What the sum is divided by, a scalar: the number of rows, or the sum of their class weights."""
 
+    def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
+        """How far two outputs for the same rows are apart, summed over the rows; a scalar, differentiable in both.
+
+        It is zero only where both say the same, in single precision at least, and of the size of :meth:`loss`.
+        What ``Logits.mask`` leaves out does not count.
+        """
+
     def decode(self, logits: Logits, inventory: Inventory) -> list[dict[str, Any]]:
         """One prediction per row: ``prediction`` (comparable to ``Example.label``) and scores, JSON values."""
 

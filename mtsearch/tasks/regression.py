@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mtsearch.data.examples import Example, Wanted
 from mtsearch.tasks.contract import Inventory, Layout, Logits, TaskConfig
+from mtsearch.tasks.distances import squared_error
 from mtsearch.tasks.heads import CosineHead, Mlp, PooledHead
 
 __all__ = ["PairRegression", "Regression"]
@@ -61,6 +62,10 @@ class _OneNumber(TaskConfig):
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """The number of rows."""
         return torch.tensor(float(len(targets["value"])))
+
+    def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
+        """Squared difference of the standardised numbers, summed over rows."""
+        return squared_error(logits, reference)
 
     def decode(self, logits: Logits, inventory: Inventory) -> list[dict[str, Any]]:
         """The predicted number of each row, in the target's unit."""
