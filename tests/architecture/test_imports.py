@@ -15,6 +15,7 @@ PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis
 
 METHODS = (
     "mtsearch.optimizers",
+    "mtsearch.regularizers",
     "mtsearch.samplers",
     "mtsearch.schedules",
     "mtsearch.surgery",
@@ -28,7 +29,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.errors": (),
     "mtsearch.config.base": (),
     **dict.fromkeys(METHODS, ("mtsearch.config.base",)),
+    # They run the model once more, and compare what it gives by the task kind's distance.
+    "mtsearch.regularizers": (
+        "mtsearch.config.base",
+        "mtsearch.data.batching",
+        "mtsearch.model.layers",
+        "mtsearch.tasks.contract",
+    ),
     "mtsearch.data": ("mtsearch.config.base", "mtsearch.samplers.contract"),
+    "mtsearch.model.layers": (),
     "mtsearch.model.pooling": (),
     "mtsearch.tasks": (
         "mtsearch.config.base",
