@@ -7,6 +7,9 @@ A plugin defines any of these names, each a tuple::
     OPTIMIZERS   config classes with ``name: Literal["..."]`` and ``build`` (as in mtsearch.optimizers)
     SCHEDULES    the same, as in mtsearch.schedules
     SAMPLERS     the same, as in mtsearch.samplers
+    WEIGHTINGS   the same, as in mtsearch.weighting
+    SURGERIES    the same, as in mtsearch.surgery
+    UNFREEZINGS  config classes with ``name: Literal["..."]``, as in mtsearch.unfreezing
 
 Nothing registers itself: what is not in these tuples does not exist. The driver and every worker load the
 same modules.
@@ -41,6 +44,9 @@ class Tables:
     optimizers: tuple[type[BaseModel], ...]
     schedules: tuple[type[BaseModel], ...]
     samplers: tuple[type[BaseModel], ...]
+    weightings: tuple[type[BaseModel], ...]
+    surgeries: tuple[type[BaseModel], ...]
+    unfreezings: tuple[type[BaseModel], ...]
     metrics: Mapping[str, Metric]
 
 
@@ -72,6 +78,9 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
         optimizers=classes("OPTIMIZERS"),
         schedules=classes("SCHEDULES"),
         samplers=classes("SAMPLERS"),
+        weightings=classes("WEIGHTINGS"),
+        surgeries=classes("SURGERIES"),
+        unfreezings=classes("UNFREEZINGS"),
         metrics=MappingProxyType(metrics),
     )
 

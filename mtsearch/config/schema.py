@@ -13,14 +13,17 @@ from mtsearch.config.trial import TrialConfig, without_nulls
 from mtsearch.optimizers import Optimizer
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
+from mtsearch.surgery import Surgery
 from mtsearch.tasks import Task
+from mtsearch.unfreezing import Unfreezing
+from mtsearch.weighting import Weighting
 
 __all__ = ["trial_schema"]
 
 
 @lru_cache
 def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
-    """TrialConfig with the plugins' tasks, optimizers, schedules and samplers in its unions.
+    """TrialConfig with the plugins' tasks and methods in its unions.
 
     Raises:
         PluginError: as :func:`mtsearch.config.plugins.load_tables`.
@@ -30,11 +33,17 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
     tables = load_tables(plugins)
     defaults = TrialConfig.model_fields
     task: Any = _extended(Task, tables.tasks, "kind")
+    methods: dict[str, tuple[Any, tuple[type[BaseModel], ...]]] = {
+        "sampler": (Sampler, tables.samplers),
+        "weighting": (Weighting, tables.weightings),
+        "surgery": (Surgery, tables.surgeries),
+        "optimizer": (Optimizer, tables.optimizers),
+        "schedule": (Schedule, tables.schedules),
+        "unfreezing": (Unfreezing, tables.unfreezings),
+    }
     fields: dict[str, Any] = {
         "tasks": (Annotated[dict[str, task], BeforeValidator(without_nulls)], Field(min_length=1)),
-        "sampler": (_extended(Sampler, tables.samplers, "name"), defaults["sampler"].default),
-        "optimizer": (_extended(Optimizer, tables.optimizers, "name"), defaults["optimizer"].default),
-        "schedule": (_extended(Schedule, tables.schedules, "name"), defaults["schedule"].default),
+        **{name: (_extended(union, more, "name"), defaults[name].default) for name, (union, more) in methods.items()},
     }
     return create_model("TrialConfig", __base__=TrialConfig, **fields)
 

@@ -11,14 +11,19 @@ from pydantic import BeforeValidator, Field, model_validator
 from mtsearch.config.base import Frozen
 from mtsearch.config.plugins import load_tables
 from mtsearch.optimizers import AdamW, Optimizer
+from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler, Uniform
 from mtsearch.schedules import Plateau, Schedule
+from mtsearch.surgery import NoSurgery, Surgery
 from mtsearch.tasks import Task
+from mtsearch.unfreezing import Everything, Unfreezing
+from mtsearch.weighting import Static, Weighting
 
 __all__ = [
     "Algorithm",
     "Asha",
     "Encoder",
+    "IndividualPretraining",
     "Keep",
     "NoScheduler",
     "Random",
@@ -50,6 +55,15 @@ class Encoder(Frozen):
     """Tokens per sequence; longer ones are cut, and the cuts are counted."""
 
 
+class IndividualPretraining(Frozen):
+    """Before anything else each task head learns alone on the frozen encoder, and the best of each is kept."""
+
+    epochs: int = Field(default=5, gt=0)
+    """Passes over the task's share of the sampler's plan, each followed by an evaluation of the task."""
+    lr: float = Field(default=1e-3, gt=0, le=1)
+    """Learning rate of AdamW, without a schedule."""
+
+
 class Training(Frozen):
     """The training loop."""
 
@@ -58,7 +72,7 @@ class Training(Frozen):
     batch_size: int = Field(default=32, gt=0)
     """Examples in one forward pass; all of one task."""
     accumulation: int = Field(default=1, gt=0)
-    """Batches in one update, each a fresh one; tasks in one update have their mean losses summed."""
+    """Batches in one update, each a fresh one; of each task if the sampler is mixed. The tasks' mean losses add up."""
     evaluations_per_epoch: int = Field(default=1, gt=0)
     """Evaluations, reports and checkpoints in each epoch."""
     evaluation_batch_size: int = Field(default=64, gt=0)
@@ -69,6 +83,12 @@ class Training(Frozen):
     """Largest norm of the gradient of an update; null does not clip."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of matrix products; ``auto`` takes bf16 where the GPU or CPU multiplies it natively, else fp32."""
+    individual_pretraining: IndividualPretraining | None = None
+    """Each task head alone on the frozen encoder first; null starts with everything at once."""
+    interference_interval: int | None = Field(default=100, gt=0)
+    """Updates between two measurements of the cosines between the tasks' gradients; null measures none."""
+    cache_frozen: bool = True
+    """Keep on disk what the frozen lowest layers give for each example, and start from there."""
     seed: int = Field(default=13, ge=0, lt=2**31)
     """Of initial weights, dropout and data order."""
 
@@ -96,10 +116,18 @@ class TrialConfig(Frozen):
     """The training loop."""
     sampler: Sampler = Uniform()
     """The task sampler: which task's batch comes when, and how many examples make an epoch."""
+    weighting: Weighting = Static()
+    """How the tasks' losses are weighed against each other, beyond their own static weights."""
+    surgery: Surgery = NoSurgery()
+    """What becomes of tasks' gradients that disagree."""
+    regularizers: Regularizers = Regularizers()
+    """Penalties beside the loss."""
     optimizer: Optimizer = AdamW()
     """The optimizer."""
     schedule: Schedule = Plateau()
     """The learning-rate schedule."""
+    unfreezing: Unfreezing = Everything()
+    """Which layers train when."""
 
     @model_validator(mode="after")
     def _task_names_are_plain(self) -> TrialConfig:
@@ -121,6 +149,22 @@ class TrialConfig(Frozen):
                     f"tasks.{name}.metrics: the first metric enters mean_score and must be one where more is better, "
                     f"but got {main.name!r}; name another first"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _surgery_has_what_to_compare(self) -> TrialConfig:
+        if self.surgery.name == "none":
+            return self
+        if len(self.tasks) < 2:
+            raise ValueError(
+                f"surgery.name: {self.surgery.name!r} compares the gradients of several tasks, but there is one task; "
+                "choose none"
+            )
+        if not self.sampler.mixed:
+            raise ValueError(
+                f"surgery.name: {self.surgery.name!r} compares the tasks' gradients within one update, but this "
+                "sampler gives one task to an update; set sampler.mixed to true"
+            )
         return self
 
     def config_hash(self) -> str:

@@ -6,8 +6,8 @@ lose what is no longer needed::
     model.safetensors      weights
     model.json             the config, each task's inventory and data hash
     predictions.parquet    every dev example's prediction at that evaluation
-    state.safetensors      optimizer and random states             } only in the last one:
-    state.json             counters, schedule, optimizer, report   } what going on from here needs
+    state.safetensors      optimizer, regularisers, random states    } only in the last one:
+    state.json             counters, report, all methods' own state  } what going on from here needs
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import torch
@@ -40,6 +40,14 @@ __all__ = [
     "save_checkpoint",
     "set_random_state",
 ]
+
+
+class _Method(Protocol):
+    """A method with a state of plain JSON values."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 def checkpoint_name(evaluation: int) -> str:
@@ -77,10 +85,13 @@ def save_checkpoint(
     rest: dict[str, Any] = {"progress": state.progress.to_json(), "report": state.report and state.report.to_json()}
     if not state.progress.finished:
         tensors, rest["optimizer"] = _optimizer_state(state)
+        for regularizer in state.regularizers:
+            own = regularizer.tensors().items()
+            tensors |= {f"regularizers.{regularizer.name}.{name}": tensor.contiguous() for name, tensor in own}
         for rank, states in enumerate(random):
             tensors |= {f"random.{rank}.{device}": tensor for device, tensor in states.items()}
         save_file(tensors, temporary / "state.safetensors")
-        rest["schedule"] = state.schedule.state_dict()
+        rest |= {name: method.state_dict() for name, method in _methods(state).items()}
     (temporary / "state.json").write_text(json.dumps(rest), encoding="utf-8")
     if folder.exists():  # left by an attempt that was stopped between writing and telling
         shutil.rmtree(folder)
@@ -146,8 +157,24 @@ def load_state(folder: Path, state: TrainState) -> None:
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(f"{folder}: the state of this checkpoint cannot be read: {error}") from error
     _load_optimizer_state(state, tensors, rest["optimizer"])
-    state.schedule.load_state_dict(rest["schedule"])
+    for name, method in _methods(state).items():
+        method.load_state_dict(rest[name])
+    for regularizer in state.regularizers:
+        beginning = f"regularizers.{regularizer.name}."
+        regularizer.load_tensors(
+            {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
+        )
     state.random = _saved_random(tensors)
+
+
+def _methods(state: TrainState) -> dict[str, _Method]:
+    """What of the state is told by plain values."""
+    methods: dict[str, _Method] = {
+        "schedule": state.schedule,
+        "thawing": state.thawing,
+        "weighting": state.weighting,
+    }
+    return methods if state.surgery is None else {**methods, "surgery": state.surgery}
 
 
 def _parameter_names(state: TrainState) -> list[str]:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from mtsearch.data.batching import EncodedSplit
+from mtsearch.data.batching import Batch, EncodedSplit
 from mtsearch.data.examples import Example
+from mtsearch.model.layers import evaluation_mode
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
 from mtsearch.training.ranks import gather, sum_tensors
 
 __all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "predict", "prediction_table"]
+
+
+BatchOf = Callable[[EncodedSplit, npt.NDArray[np.int64]], Batch]
 
 
 class NotFiniteError(ArithmeticError):
@@ -58,6 +64,7 @@ def predict(
     task: TaskKind,
     inventory: Inventory,
     split: EncodedSplit,
+    batch_of: BatchOf,
     accelerator: Accelerator,
     batch_size: int,
 ) -> Prediction:
@@ -68,26 +75,24 @@ def predict(
         task: decodes.
         inventory: of the training split.
         split: the encoded rows, with or without targets.
+        batch_of: makes batches of its rows, on the device.
         accelerator: for the number format and the device.
         batch_size: rows of a forward pass; no influence on the result beyond rounding.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite.
     """
-    was_training = model.training
-    model.eval()
     sums = {name: torch.zeros((), dtype=torch.float64, device=accelerator.device) for name in ("loss", "weight")}
     by_row: dict[int, dict[str, Any]] = {}
     lots = list(split.in_length_order(batch_size))
-    with torch.inference_mode(), accelerator.autocast():
+    with evaluation_mode(model), torch.inference_mode(), accelerator.autocast():
         for rows in lots[accelerator.process_index :: accelerator.num_processes]:
-            batch = split.batch(rows).to(accelerator.device)
+            batch = batch_of(split, rows)
             logits = model(batch)
             if batch.targets:
                 sums["loss"] += task.loss(logits, batch.targets, inventory)
                 sums["weight"] += task.loss_weight(batch.targets, inventory)
             by_row.update(zip(rows.tolist(), task.decode(logits, inventory), strict=True))
-    model.train(was_training)
     loss, weight = (float(total) for total in sum_tensors(sums, accelerator).values())
     if not math.isfinite(loss):
         raise NotFiniteError(f"the loss of {split.task} became {loss} in an evaluation")
@@ -104,6 +109,7 @@ def evaluate(
     split: EncodedSplit,
     examples: Sequence[Example],
     metrics: Mapping[str, Metric],
+    batch_of: BatchOf,
     accelerator: Accelerator,
     batch_size: int,
 ) -> Evaluation:
@@ -116,13 +122,14 @@ def evaluate(
         split: the encoded rows with their targets.
         examples: the same split's examples, for their gold labels.
         metrics: all metrics by name.
+        batch_of: makes batches of the rows, on the device.
         accelerator: for the number format and the device.
         batch_size: rows of a forward pass.
 
     Raises:
         NotFiniteError: the loss or a metric is NaN or infinite.
     """
-    result = predict(model, task, inventory, split, accelerator, batch_size)
+    result = predict(model, task, inventory, split, batch_of, accelerator, batch_size)
     gold = [example.label for example in examples]
     predicted = [prediction["prediction"] for prediction in result.predictions]
     values = {name: float(metrics[name].compute(gold, predicted)) for name in task.metrics}

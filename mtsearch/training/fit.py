@@ -7,24 +7,23 @@ generator, and goes on later by building the parts from its last checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from mtsearch.data.plan import PlannedBatch, PlannedUpdate, plan_epoch
+from mtsearch.data.plan import plan_epoch
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
 from mtsearch.training.evaluate import NotFiniteError, evaluate, prediction_table
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
 from mtsearch.training.parts import Parts
-from mtsearch.training.ranks import agree, gather, share_of, sum_gradients, sum_tensors
+from mtsearch.training.pretraining import pretrain_heads
+from mtsearch.training.ranks import agree, gather
 from mtsearch.training.report import Measurement, Report
 from mtsearch.training.trace import Trace
+from mtsearch.training.updates import train_updates
 
-__all__ = ["fit", "train_updates"]
-
-_CHECK_EVERY_UPDATES = 16  # looking at a loss waits for the device
+__all__ = ["fit"]
 
 
 def fit(parts: Parts) -> Generator[Report, None, None]:
@@ -49,8 +48,10 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     if state.report is not None:
         yield state.report
     is_first = parts.accelerator.is_main_process
+    pretrained = () if progress.step else pretrain_heads(parts)
     with Trace(parts.place.folder if is_first else None, config) as trace:
         while not progress.finished:
+            _thaw(parts)
             updates, positions_after = plan_epoch(
                 config.sampler,
                 train_splits,
@@ -63,7 +64,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             )
             end = _next_evaluation(progress.update_in_epoch, len(updates), training.evaluations_per_epoch)
             try:
-                measurements = train_updates(parts, updates[progress.update_in_epoch : end])
+                trained = train_updates(parts, updates[progress.update_in_epoch : end])
                 evaluations, predictions = _evaluate(parts)
             except NotFiniteError as error:
                 progress.seconds = seconds_before + time.perf_counter() - begun
@@ -73,6 +74,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             progress.update_in_epoch = end
             if end == len(updates):
                 progress.epoch, progress.update_in_epoch, progress.positions = progress.epoch + 1, 0, positions_after
+                state.weighting.after_epoch()
             progress.evaluation += 1
             scores = {f"{m.task}.{m.metric}".lstrip("."): m.value for m in evaluations if m.metric != "loss"}
             score = scores[parts.objective.metric]
@@ -91,12 +93,14 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 score=score,
                 best_score=progress.best_score,
                 best_evaluation=progress.best_evaluation,
-                measurements=(*measurements, *evaluations),
+                measurements=(*pretrained, *trained.measurements, *evaluations),
+                interference=trained.interference,
                 outcome="finished" if progress.finished else "running",
                 reason=progress.finished,
                 facts={**facts, **_costs(parts)},
                 checkpoint=checkpoint_name(progress.evaluation) if parts.place.folder else None,
             )
+            pretrained = ()
             _save(parts, predictions)
             trace.write(state.report)
             go_on = False
@@ -109,79 +113,14 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 return
 
 
-def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> list[Measurement]:
-    """Do these updates; gives each task's mean loss over them and the learning rates after them."""
-    state, progress, accelerator = parts.state, parts.state.progress, parts.accelerator
-    begun = time.perf_counter()
-    losses = {name: torch.zeros((), device=accelerator.device) for name in parts.tasks}
-    num_batches = dict.fromkeys(parts.tasks, 0)
-    gradient_norms = torch.zeros((), device=accelerator.device)
-    state.model.train()
-    for number, update in enumerate(updates, start=1):
-        for name, loss in _backward(parts, update):
-            losses[name] += loss
-            num_batches[name] += 1
-        used = ("encoder.", *(f"heads.{batch.task}." for batch in update))
-        sum_gradients((p for name, p in state.model.named_parameters() if name.startswith(used)), accelerator)
-        if parts.config.training.gradient_clip is not None:
-            gradient_norms += accelerator.clip_grad_norm_(state.model.parameters(), parts.config.training.gradient_clip)
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        if not state.optimizer.step_was_skipped:  # by fp16's scaler, which saw an overflow
-            state.schedule.after_update()
-        progress.step += 1
-        progress.examples_seen += sum(len(batch.rows) for batch in update)
-        if number % _CHECK_EVERY_UPDATES == 0 or number == len(updates):
-            total_losses = sum_tensors(losses, accelerator)
-            _check_finite(total_losses, progress.step)
-    progress.training_seconds += time.perf_counter() - begun
-    measurements = [
-        Measurement(name, "train", "loss", float(total_losses[name]) / count)
-        for name, count in num_batches.items()
-        if count
-    ]
-    rates = {group["part"]: group["lr"] for group in state.optimizer.param_groups}
-    measurements += [Measurement("", "train", f"{part}_lr", rate) for part, rate in rates.items()]
-    if parts.config.training.gradient_clip is not None:
-        measurements.append(Measurement("", "train", "gradient_norm", float(gradient_norms) / len(updates)))
-    return measurements
-
-
-def _backward(parts: Parts, update: PlannedUpdate) -> Iterator[tuple[str, Tensor]]:
-    """Accumulate an update's gradients; gives this process's part of the mean loss of each batch.
-
-    The loss of an update is the sum over its tasks of the static weight times the mean over the task's rows
-    in it, so that batches of different sizes, or with class weights, count as they would in one pass.
-    """
-    weights = [_loss_weight(parts, planned) for planned in update]
-    totals: dict[str, float] = {}
-    for planned, weight in zip(update, weights, strict=True):
-        totals[planned.task] = totals.get(planned.task, 0.0) + weight
-    for planned, weight in zip(update, weights, strict=True):
-        rows = share_of(planned.rows, parts.accelerator)
-        if not len(rows):
-            yield planned.task, torch.zeros((), device=parts.accelerator.device)
-            continue
-        task = parts.tasks[planned.task]
-        batch = task.splits["train"].batch(rows).to(parts.accelerator.device)
-        with parts.accelerator.autocast():
-            logits = parts.state.model(batch)
-        loss = task.kind.loss(logits, batch.targets, task.inventory)
-        parts.accelerator.backward(loss * (task.kind.weight / totals[planned.task]))
-        yield planned.task, loss.detach() / weight
-
-
-def _loss_weight(parts: Parts, planned: PlannedBatch) -> float:
-    """What the summed loss of a batch is divided by, over all processes' rows of it."""
-    task = parts.tasks[planned.task]
-    return float(task.kind.loss_weight(task.splits["train"].targets(planned.rows), task.inventory))
-
-
-def _check_finite(losses: dict[str, Tensor], step: int) -> None:
-    # A sum keeps the first NaN or infinity that was added to it.
-    for name, loss in losses.items():
-        if not torch.isfinite(loss):
-            raise NotFiniteError(f"the training loss of {name} became {float(loss)} by update {step}")
+def _thaw(parts: Parts) -> None:
+    """Freeze and thaw as the epoch under way asks; what stays frozen below need not be computed again and again."""
+    state = parts.state
+    if state.thawing.start_epoch(state.progress.epoch, state.progress.step):
+        state.schedule.after_thaw()
+    # SMART moves the word embeddings, which a pass that starts above them never sees.
+    can_cache = parts.config.training.cache_frozen and not any(one.name == "smart" for one in state.regularizers)
+    parts.prefix.freeze(state.thawing.frozen_prefix if can_cache else None)
 
 
 def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
@@ -195,6 +134,7 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
             task.splits["dev"],
             task.examples["dev"],
             parts.metrics,
+            parts.prefix.batch,
             parts.accelerator,
             parts.config.training.evaluation_batch_size,
         )

@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,10 +29,13 @@ from mtsearch.model.multitask import MultitaskModel
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
 from mtsearch.training.checkpoint import load_state, read_description
+from mtsearch.training.gradients import TaskGradients
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
+from mtsearch.training.prefix_cache import PrefixCache
 from mtsearch.training.report import Objective
 from mtsearch.training.state import Progress, TrainState
+from mtsearch.training.thawing import Thawing
 
 __all__ = ["Parts", "TaskParts", "build", "build_model", "check_objective", "load_task"]
 
@@ -72,6 +75,7 @@ class Parts:
         encoder: where the pretrained encoder was found.
         precision: what ``training.precision`` came to.
         updates_per_epoch: optimizer steps in each pass of the sampler's plan.
+        prefix: gives batches, with what the frozen lowest layers make of them where they are cached.
         state: the model and all that trains it.
         started: ``time.perf_counter()`` when building began.
     """
@@ -85,8 +89,14 @@ class Parts:
     encoder: EncoderSource
     precision: str
     updates_per_epoch: tuple[int, ...]
+    prefix: PrefixCache
     state: TrainState
     started: float
+
+    @cached_property
+    def task_gradients(self) -> TaskGradients:
+        """Room for each task's gradient over the encoder, for surgery; made when it is first asked for."""
+        return TaskGradients(list(self.state.model.encoder.parameters()), len(self.tasks))
 
     def description(self) -> dict[str, Any]:
         """What a checkpoint says of itself: config, inventories, data hashes, versions of the layout."""
@@ -135,8 +145,9 @@ def build(
 
     tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
     model = build_model(config, {name: task.inventory for name, task in tasks.items()}).to(accelerator.device)
-    optimizer = accelerator.prepare_optimizer(config.optimizer.build(model), device_placement=False)
     training = config.training
+    thawing = Thawing(model, config.unfreezing, training.epochs)
+    optimizer = accelerator.prepare_optimizer(config.optimizer.build(model, training.seed), device_placement=False)
     num_updates = updates_per_epoch(
         config.sampler,
         {name: task.splits["train"] for name, task in tasks.items()},
@@ -151,10 +162,21 @@ def build(
             f"but got {training.evaluations_per_epoch}; evaluate less often, or take smaller batches"
         )
     schedule = config.schedule.build(optimizer.optimizer, sum(num_updates))
-    state = TrainState(model, optimizer, schedule, Progress())
+    names = tuple(tasks)
+    state = TrainState(
+        model,
+        optimizer,
+        schedule,
+        thawing,
+        config.weighting.build(names, training.seed),
+        config.surgery.build(names, training.seed),
+        config.regularizers.build(model),
+        Progress(),
+    )
     encoder = find_encoder(config.encoder.model, config.encoder.revision)
+    prefix = PrefixCache(model, accelerator)
     parts = Parts(
-        config, place, objective, tasks, metrics, accelerator, encoder, precision, num_updates, state, started
+        config, place, objective, tasks, metrics, accelerator, encoder, precision, num_updates, prefix, state, started
     )
     if resume_from is not None:
         _check_origins(parts, read_description(resume_from), resume_from)

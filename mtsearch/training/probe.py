@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from mtsearch.data.plan import plan_epoch
-from mtsearch.training.fit import train_updates
 from mtsearch.training.parts import Parts
+from mtsearch.training.updates import train_updates
 
 __all__ = ["Probe", "probe"]
 

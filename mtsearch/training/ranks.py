@@ -7,7 +7,7 @@ parameter used in every pass. With one process nothing here does anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch.distributed
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-__all__ = ["agree", "gather", "share_of", "sum_gradients", "sum_tensors"]
+__all__ = ["agree", "gather", "share_of", "sum_gradients", "sum_list", "sum_tensors"]
 
 
 def share_of(rows: npt.NDArray[np.int64], accelerator: Accelerator) -> npt.NDArray[np.int64]:
@@ -38,6 +38,13 @@ def sum_gradients(parameters: Iterable[nn.Parameter], accelerator: Accelerator) 
     torch.distributed.all_reduce(flat)
     for gradient, summed in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))
+
+
+def sum_list(tensors: Sequence[Tensor], accelerator: Accelerator) -> None:
+    """Sum each of these tensors over all processes, in place."""
+    if accelerator.num_processes > 1:
+        for tensor in tensors:
+            torch.distributed.all_reduce(tensor)
 
 
 def sum_tensors(tensors: dict[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accelerate.optimizer import AcceleratedOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtsearch.data.plan import Position
+from mtsearch.model.multitask import MultitaskModel
+from mtsearch.regularizers.contract import RunningRegularizer
 from mtsearch.schedules.contract import RunningSchedule
+from mtsearch.surgery.contract import RunningSurgery
 from mtsearch.training.report import Report
+from mtsearch.training.thawing import Thawing
+from mtsearch.weighting.contract import RunningWeighting
 
 __all__ = ["Progress", "TrainState"]
 
@@ -64,14 +70,22 @@ class TrainState:
         model: parameters ``encoder.*`` and ``heads.TASK.*``.
         optimizer: Accelerate's wrapper around the method's optimizer.
         schedule: at work on the optimizer.
+        thawing: says what of the model trains now.
+        weighting: of the tasks' losses.
+        surgery: on the tasks' gradients; None where they are summed.
+        regularizers: those that are switched on.
         progress: the counters.
         report: the last one; None before the first.
         random: states of torch's generators to start from, by rank; a process that has none seeds its own.
     """
 
-    model: nn.Module
+    model: MultitaskModel
     optimizer: AcceleratedOptimizer
     schedule: RunningSchedule
+    thawing: Thawing
+    weighting: RunningWeighting
+    surgery: RunningSurgery | None
+    regularizers: Sequence[RunningRegularizer]
     progress: Progress
     report: Report | None = None
     random: list[dict[str, Tensor]] = field(default_factory=list)

@@ -99,6 +99,11 @@ class Thawing:
         """Of the schedule's rate, after so many updates since a thaw: full at the last one of the warm-up."""
         return min(1.0, (updates + 1) / max(1, self._method.warmup_updates))
 
+    def measured(self) -> dict[str, float]:
+        """What trains now, for the log: the lowest depth, and how many parameters."""
+        sizes = [parameter.numel() for parameter, depth in self._parameters if depth in self.trainable]
+        return {"lowest_trainable_depth": float(min(self.trainable)), "trainable_parameters": float(sum(sizes))}
+
     def state_dict(self) -> dict[str, Any]:
         """Plain JSON values that :meth:`load_state_dict` takes back."""
         return {"thawed_at": {str(depth): step for depth, step in self.thawed_at.items()}}

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.schema import trial_schema
 from mtsearch.config.trial import TrialConfig
-from mtsearch.data.batching import EncodedSplit
+from mtsearch.data.batching import Batch, EncodedSplit
 from mtsearch.data.examples import DataSet, Example
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
@@ -96,7 +98,13 @@ class TrainedModel:
             return []
         examples = [Example(str(i), row, None, i) for i, row in enumerate(rows, start=1)]
         return predict(
-            self.model, kind, self.inventories[task], self._encoded(task, examples), self._accelerator, _BATCH_SIZE
+            self.model,
+            kind,
+            self.inventories[task],
+            self._encoded(task, examples),
+            self._batch,
+            self._accelerator,
+            _BATCH_SIZE,
         ).predictions
 
     def data(self, task: str, data_root: Path | None) -> DataSet:
@@ -132,10 +140,14 @@ class TrainedModel:
             self._encoded(task, examples, with_targets=True),
             examples,
             load_tables(self.config.plugins).metrics,
+            self._batch,
             self._accelerator,
             _BATCH_SIZE,
         )
         return evaluation, prediction_table(task, split, examples, evaluation.predictions)
+
+    def _batch(self, split: EncodedSplit, rows: npt.NDArray[np.int64]) -> Batch:
+        return split.batch(rows).to(self._accelerator.device)
 
     def _kind(self, task: str) -> TaskKind:
         if task not in self.config.tasks:

@@ -1,0 +1,111 @@
+"""Individual pretraining: before anything else each task head learns alone, on the frozen encoder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from mtsearch.config.trial import IndividualPretraining
+from mtsearch.data.plan import Position, plan_epoch
+from mtsearch.training.evaluate import NotFiniteError, evaluate
+from mtsearch.training.parts import Parts, TaskParts
+from mtsearch.training.report import Measurement
+
+__all__ = ["pretrain_heads"]
+
+
+def pretrain_heads(parts: Parts) -> tuple[Measurement, ...]:
+    """Train every task's head for itself, and leave it as it was after its best evaluation.
+
+    The encoder's part of an example never changes meanwhile, and is computed once. Schedules, weightings and surgery
+    are not at work. Every process does the same, on all rows. Nothing is done where the config asks for none.
+
+    Returns:
+        Each task's best main metric on dev, as ``pretrained_METRIC``.
+
+    Source:
+        The CS224N report's "individual pretraining".
+    """
+    wanted = parts.config.training.individual_pretraining
+    if wanted is None:
+        return ()
+    with _frozen_encoder(parts):
+        return tuple(_pretrain(parts, task, wanted) for task in parts.tasks.values())
+
+
+@contextmanager
+def _frozen_encoder(parts: Parts) -> Iterator[None]:
+    """Inside, the encoder does not train and has no dropout; afterwards it and torch's generators are as before."""
+    model, device = parts.state.model, parts.accelerator.device
+    trained = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(parts.config.training.seed)  # the same in every process
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        if parts.config.training.cache_frozen:
+            parts.prefix.freeze(model.num_layers)
+        try:
+            yield
+        finally:
+            parts.prefix.freeze(None)
+            for parameter in trained:
+                parameter.requires_grad_(True)
+
+
+def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> Measurement:
+    config, model, device = parts.config, parts.state.model, parts.accelerator.device
+    head = model.heads[task.name]
+    split = task.splits["train"]
+    optimizer = torch.optim.AdamW(head.parameters(), lr=wanted.lr)
+    scaler = torch.amp.GradScaler(device.type, enabled=parts.precision == "fp16")
+    best_score, best = _score(parts, task), copy.deepcopy(head.state_dict())
+    positions: dict[str, Position] = {}
+    for epoch in range(wanted.epochs):
+        updates, positions = plan_epoch(
+            config.sampler,
+            {task.name: split},
+            config.training.batch_size,
+            1,
+            seed=config.training.seed,
+            epoch=epoch,
+            epochs=wanted.epochs,
+            positions=positions,
+        )
+        for planned in (batch for update in updates for batch in update):
+            batch = parts.prefix.batch(split, planned.rows)
+            model.eval()
+            head.train()
+            with parts.accelerator.autocast():
+                loss = task.kind.loss(model(batch), batch.targets, task.inventory)
+            mean = loss / float(task.kind.loss_weight(split.targets(planned.rows), task.inventory))
+            scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        score = _score(parts, task)
+        if score > best_score:
+            best_score, best = score, copy.deepcopy(head.state_dict())
+    head.load_state_dict(best)
+    return Measurement(task.name, "dev", f"pretrained_{task.kind.metrics[0]}", best_score)
+
+
+def _score(parts: Parts, task: TaskParts) -> float:
+    """The task's main metric on dev; -inf where a loss is not finite, as a head that has run away is never the best."""
+    try:
+        evaluation = evaluate(
+            parts.state.model,
+            task.kind,
+            task.inventory,
+            task.splits["dev"],
+            task.examples["dev"],
+            parts.metrics,
+            parts.prefix.batch,
+            parts.accelerator,
+            parts.config.training.evaluation_batch_size,
+        )
+    except NotFiniteError:
+        return float("-inf")
+    return evaluation.metrics[task.kind.metrics[0]]
