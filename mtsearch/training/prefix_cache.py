@@ -30,7 +30,7 @@ _VERSION = 1
 
 # Rows are encoded in batches of one shape for each length, filled up by repeating rows: kernels are chosen by shape,
 # so what a row gives depends on no other row. A trial's numbers would otherwise depend on which trial came first.
-_BATCH_ROWS = 16
+_BATCH_ROWS = 8
 _LENGTH_STEP = 8
 
 
