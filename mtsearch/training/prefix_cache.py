@@ -59,14 +59,15 @@ class PrefixCache:
         """Say what is frozen from now on; saying the same again costs nothing.
 
         Args:
-            depth: the embeddings and so many layers; None where not even the embeddings are.
+            depth: the embeddings and so many layers; None where not even the embeddings are. Embeddings alone (0)
+                are looked up as fast as what they give, and are not cached.
         """
         if depth == self._asked:
             return
         self.publish()
         self._kept.clear()
         self._asked, self._depth = depth, None
-        if depth is None:
+        if not depth:
             return
         encoder = self._model.encoder
         if can_start_above(depth, encoder, self._model.layers):
