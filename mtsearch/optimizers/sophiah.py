@@ -53,7 +53,7 @@ class SophiaH(Frozen):
     """Decay of the running mean of curvature, per estimate."""
     rho: float = Field(default=0.02, gt=0)
     """Bound on an element's update as a multiple of the learning rate."""
-    eps: float = Field(default=1e-12, gt=0)
+    eps: float = Field(default=1e-12, ge=1e-30)
     """The least curvature that is divided by."""
     hessian_interval: int = Field(default=10, ge=1)
     """Updates from one estimate of the curvature to the next."""
@@ -142,9 +142,7 @@ class RunningSophiaH(torch.optim.Optimizer):
             ]
             for parameters, gradients, momenta, curvatures in _blocks(rows):
                 torch._foreach_lerp_(momenta, gradients, 1 - self._config.beta1)
-                steps = torch._foreach_clamp_min(curvatures, self._config.eps)
-                torch._foreach_reciprocal_(steps)
-                torch._foreach_mul_(steps, momenta)
+                steps = torch._foreach_div(momenta, torch._foreach_clamp_min(curvatures, self._config.eps))
                 if self._is_measuring:
                     counts += [_count_clipped(step, self._config.rho) for step in steps]
                 torch._foreach_clamp_min_(steps, -self._config.rho)

@@ -341,7 +341,14 @@ def test_a_closure_is_called_as_torch_has_it() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("hessian_interval", 0), ("hessian_batch_ratio", 0.0), ("hessian_batch_ratio", 1.5), ("rho", 0.0), ("beta2", 1.0)],
+    [
+        ("hessian_interval", 0),
+        ("hessian_batch_ratio", 0.0),
+        ("hessian_batch_ratio", 1.5),
+        ("rho", 0.0),
+        ("beta2", 1.0),
+        ("eps", 0.0),
+    ],
 )
 def test_values_without_sense_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValidationError, match=field):
