@@ -12,13 +12,17 @@ from pydantic import BaseModel
 
 from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
 from mtsearch.optimizers import Optimizer
+from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
+from mtsearch.surgery import Surgery
 from mtsearch.tasks import Task
 from mtsearch.training.checkpoint import latest_checkpoint
 from mtsearch.training.fit import fit
 from mtsearch.training.parts import build
 from mtsearch.training.place import Place
+from mtsearch.unfreezing import Unfreezing
+from mtsearch.weighting import Weighting
 
 SINGLE = {"data": "sst5"}
 PAIR = {"data": "quora"}
@@ -40,22 +44,50 @@ def tag(kind: type[BaseModel], field: str) -> str:
     return str(value)
 
 
+METHODS: dict[str, Any] = {
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "sampler": Sampler,
+    "weighting": Weighting,
+    "surgery": Surgery,
+    "unfreezing": Unfreezing,
+}
+MIXED = {"sampler": {"name": "uniform", "mixed": True}}
+FIELDS: dict[str, dict[str, Any]] = {  # beyond the name, so that two epochs of the tiny trial show the method at work
+    "sophiah": {"hessian_interval": 3, "lr": 1e-3},
+    "gradual": {"initially": 1, "warmup_updates": 2},
+    "layers": {"first": 2},
+}
 ENTRIES = [
-    *(pytest.param("optimizer", {"name": tag(kind, "name")}, id=tag(kind, "name")) for kind in members(Optimizer)),
-    *(pytest.param("schedule", {"name": tag(kind, "name")}, id=tag(kind, "name")) for kind in members(Schedule)),
-    *(pytest.param("sampler", {"name": tag(kind, "name")}, id=tag(kind, "name")) for kind in members(Sampler)),
     *(
-        pytest.param("tasks", {"task": {"kind": tag(kind, "kind"), **TASKS[tag(kind, "kind")]}}, id=tag(kind, "kind"))
-        for kind in members(Task)
+        pytest.param(
+            {section: {"name": name, **FIELDS.get(name, {})}, **(MIXED if section in ("weighting", "surgery") else {})},
+            id=f"{section} {name}",
+        )
+        for section, table in METHODS.items()
+        for name in (tag(kind, "name") for kind in members(table))
     ),
+    *(
+        pytest.param({"sampler": {"name": tag(kind, "name"), "mixed": True}}, id=f"mixed {tag(kind, 'name')}")
+        for kind in members(Sampler)
+    ),
+    *(
+        pytest.param({"regularizers": {name: {"weight": 0.5}}}, id=f"regularizers {name}")
+        for name in Regularizers.model_fields
+    ),
+    *(
+        pytest.param({"tasks": {"task": {"kind": name, **TASKS[name]}}}, id=f"tasks {name}")
+        for name in (tag(kind, "kind") for kind in members(Task))
+    ),
+    pytest.param({"training": {"individual_pretraining": {"epochs": 2}}}, id="individual pretraining"),
 ]
 
 
-@pytest.mark.parametrize(("section", "entry"), ENTRIES)
+@pytest.mark.parametrize("sections", ENTRIES)
 def test_an_entry_trains_survives_a_checkpoint_and_round_trips(
-    section: str, entry: dict[str, Any], tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path
+    sections: dict[str, Any], tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path
 ) -> None:
-    config = TrialConfig.model_validate(tiny_config(**{section: entry}))
+    config = TrialConfig.model_validate(tiny_config(**sections))
     assert TrialConfig.model_validate_json(config.model_dump_json()) == config
 
     whole = list(fit(build(config, Place(tmp_path / "whole", tiny_data))))
@@ -66,11 +98,11 @@ def test_an_entry_trains_survives_a_checkpoint_and_round_trips(
     resumed = build(config, Place(None, tiny_data), resume_from=latest_checkpoint(tmp_path / "cut"))
     *_, last = fit(resumed)
     assert first.scores == whole[0].scores
-    assert last.scores == whole[-1].scores
+    assert last.measurements == whole[-1].measurements
     assert all(torch.isfinite(parameter).all() for parameter in resumed.state.model.parameters())
 
 
-@pytest.mark.parametrize("table", [Optimizer, Schedule, Sampler, Task, Scheduler, Algorithm])
+@pytest.mark.parametrize("table", [*METHODS.values(), Task, Scheduler, Algorithm])
 def test_every_field_of_every_entry_is_documented(table: Any) -> None:
     undocumented = [
         f"{kind.__name__}.{name}"
@@ -82,6 +114,6 @@ def test_every_field_of_every_entry_is_documented(table: Any) -> None:
 
 
 def test_every_tag_is_unique_in_its_table() -> None:
-    for table, field in ((Optimizer, "name"), (Schedule, "name"), (Sampler, "name"), (Task, "kind")):
+    for table, field in (*((table, "name") for table in METHODS.values()), (Task, "kind")):
         tags = [tag(kind, field) for kind in members(table)]
         assert len(set(tags)) == len(tags)

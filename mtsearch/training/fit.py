@@ -102,6 +102,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             )
             pretrained = ()
             _save(parts, predictions)
+            parts.prefix.publish()
             trace.write(state.report)
             go_on = False
             try:
