@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.resolve import describe
 from mtsearch.model.encoder import find_encoder, load_encoder
+from mtsearch.model.layers import find_layers
+from mtsearch.schedules import Plateau
 from mtsearch.training.parts import check_objective, load_task
 from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
@@ -43,14 +45,19 @@ def preflight(
     """
     hashes: DataHashes = {}
     seen: set[str] = set()
+    num_layers: dict[str, int] = {}
     for config in configs:
         check_objective(config, objective)
         choose_precision(config.training.precision, place.device)
-        if _is_new(config.encoder.model_dump_json(include={"model", "revision", "max_length"}), seen):
+        asked_encoder = config.encoder.model_dump_json(include={"model", "revision", "max_length"})
+        if asked_encoder not in num_layers:
             source = find_encoder(config.encoder.model, config.encoder.revision)
-            load_encoder(source, config.encoder)
+            num_layers[asked_encoder] = find_layers(load_encoder(source, config.encoder)).num_layers
             where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
             say(f"encoder: {source.name}{where}")
+        for line in _warnings(config, num_layers[asked_encoder]):
+            if _is_new(line, seen):
+                say(f"warning: {line}")
         for name, kind in config.tasks.items():
             task = load_task(name, kind, config, place)
             asked = json.dumps(kind.data.model_dump(mode="json"), sort_keys=True)
@@ -62,6 +69,18 @@ def preflight(
             if _is_new(line, seen):
                 say(line)
     return hashes
+
+
+def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
+    """What is legal, but surely not meant."""
+    warnings = list(config.unfreezing.check(num_layers, config.training.epochs))
+    evaluations = config.training.epochs * config.training.evaluations_per_epoch
+    if isinstance(config.schedule, Plateau) and evaluations <= config.schedule.patience + 2:
+        warnings.append(
+            f"schedule: plateau has too little to watch: with patience {config.schedule.patience} it cuts the rate "
+            f"after evaluation {config.schedule.patience + 2} at the earliest, and there are {evaluations}"
+        )
+    return warnings
 
 
 def _is_new(text: str, seen: set[str]) -> bool:

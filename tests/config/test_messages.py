@@ -31,7 +31,10 @@ def refusal(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TASK + "optimizer:\n  name: sofia\n", "x.yaml:4:9: optimizer.name: 'sofia' is not an optimizer; choose adamw or sophiah"),
+        (
+            TASK + "optimizer:\n  name: sofia\n",
+            "x.yaml:4:9: optimizer.name: 'sofia' is not an optimizer; choose adamw or sophiah",
+        ),
         (TASK + "schedule: {name: linea}\n", "'linea' is not a schedule; choose none, linear, cosine or plateau"),
         (TASK + "optimizer: {name: 3}\n", "x.yaml:3:19: optimizer.name: must be adamw or sophiah, but got 3"),
         (TASK + "optimizer: {lr: 1e-3}\n", "x.yaml:3:1: optimizer.name: missing; choose adamw or sophiah"),
