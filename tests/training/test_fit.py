@@ -10,43 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from mtsearch.config.trial import TrialConfig
 from mtsearch.errors import RunError
 from mtsearch.training.checkpoint import latest_checkpoint
 from mtsearch.training.fit import fit
-from mtsearch.training.parts import Parts, build
-from mtsearch.training.place import Place
-from mtsearch.training.report import Objective, Report
-
-Make = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def start(tiny_config: Make, tiny_data: Path) -> Callable[..., Parts]:
-    def make(
-        folder: Path | None = None, *, resume: Path | None = None, objective: Objective = Objective(), **sections: Any
-    ) -> Parts:
-        config = TrialConfig.model_validate(tiny_config(**sections))
-        return build(config, Place(folder, tiny_data), objective, resume_from=resume)
-
-    return make
-
-
-def numbers(reports: list[Report]) -> list[dict[str, float]]:
-    """Everything of the reports that must not depend on where and when they were made."""
-    return [{f"{m.task}.{m.split}.{m.metric}": m.value for m in report.measurements} for report in reports]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def assert_same_weights(a: Path, b: Path) -> None:
-    first, second = weights(a), weights(b)
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+from mtsearch.training.parts import Parts
+from mtsearch.training.report import Objective
+from tests.training.trials import assert_equal, numbers, weights
 
 
 def test_it_learns(start: Callable[..., Parts]) -> None:
@@ -84,7 +54,8 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     tail = list(fit(start(tmp_path / "second", resume=checkpoint, **sections)))
     assert tail[0] == head[-1]  # told once more
     assert numbers(head + tail[1:]) == numbers(whole)
-    assert_same_weights(tmp_path / "whole/checkpoints/evaluation-0004", tmp_path / "second/checkpoints/evaluation-0004")
+    last = "checkpoints/evaluation-0004"
+    assert_equal(weights(tmp_path / "whole" / last), weights(tmp_path / "second" / last))
 
 
 def test_resuming_a_finished_trial_gives_its_last_report(start: Callable[..., Parts], tmp_path: Path) -> None:
