@@ -76,9 +76,7 @@ def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> Trained:
             stretch.agreement.add(list(lots), gramian_KK)
         _estimate_curvature(parts, update)
         if parts.config.training.gradient_clip is not None:
-            stretch.gradient_norms += accelerator.clip_grad_norm_(
-                state.model.parameters(), parts.config.training.gradient_clip
-            )
+            stretch.add_norm(accelerator.clip_grad_norm_(state.model.parameters(), parts.config.training.gradient_clip))
         with state.thawing.warmed(state.optimizer.param_groups, progress.step):
             state.optimizer.step()
         state.optimizer.zero_grad()
@@ -93,7 +91,7 @@ def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> Trained:
         if number % _CHECK_EVERY_UPDATES == _CHECK_EVERY_UPDATES - 1 or number == len(updates) - 1:
             stretch.check_finite(progress.step)
     progress.training_seconds += time.perf_counter() - begun
-    return Trained(stretch.measurements(len(updates)), stretch.agreement.means())
+    return Trained(stretch.measurements(), stretch.agreement.means())
 
 
 class _Stretch:
@@ -104,7 +102,7 @@ class _Stretch:
         self._parts = parts
         self._losses = {name: torch.zeros((), device=device) for name in parts.tasks}
         self._num_updates = dict.fromkeys(parts.tasks, 0)
-        self.gradient_norms = torch.zeros((), device=device)
+        self._norms, self._num_norms = torch.zeros((), device=device), torch.zeros((), device=device)
         self.agreement = Agreement(tuple(parts.tasks))
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
@@ -112,6 +110,11 @@ class _Stretch:
         for name, loss in losses.items():
             self._losses[name] += loss
             self._num_updates[name] += 1
+
+    def add_norm(self, norm: Tensor) -> None:
+        """Count the norm of an update's gradient, unless fp16 overflowed in it: that update is then skipped."""
+        self._norms += torch.where(norm.isfinite(), norm, 0.0)
+        self._num_norms += norm.isfinite()
 
     def check_finite(self, step: int) -> None:
         """Whether all losses so far were finite: a sum keeps the first NaN or infinity that was added to it.
@@ -123,7 +126,7 @@ class _Stretch:
             if not torch.isfinite(loss):
                 raise NotFiniteError(f"the training loss of {name} became {float(loss)} by update {step}")
 
-    def measurements(self, num_updates: int) -> tuple[Measurement, ...]:
+    def measurements(self) -> tuple[Measurement, ...]:
         """Means over the stretch, and how things stand after it."""
         config, state = self._parts.config, self._parts.state
         totals = sum_tensors(self._losses, self._parts.accelerator)
@@ -135,8 +138,8 @@ class _Stretch:
         # Of several depths with rates of their own the top one's is told.
         rates = {group["part"]: group["lr"] for group in state.optimizer.param_groups}
         found += [Measurement("", "train", f"{part}_lr", rate) for part, rate in rates.items()]
-        if config.training.gradient_clip is not None:
-            found.append(Measurement("", "train", "gradient_norm", float(self.gradient_norms) / num_updates))
+        if num_norms := float(self._num_norms):
+            found.append(Measurement("", "train", "gradient_norm", float(self._norms) / num_norms))
         if config.weighting.name != "static":
             found += [Measurement(task, "train", "loss_weight", w) for task, w in state.weighting.measured().items()]
         if config.unfreezing.name != "none":
@@ -154,10 +157,9 @@ def _lots(parts: Parts, update: PlannedUpdate, share: float = 1.0) -> dict[str, 
     The loss of an update is the sum over its tasks of their weights times the mean over the task's rows in it,
     so that batches of different sizes, or with class weights, count as they would in one pass.
     """
-    stride = max(1, round(1 / share))  # not the first rows: a batch lies in the order of its rows' lengths
     lots: dict[str, list[_Lot]] = {}
     for name, task in parts.tasks.items():
-        batches = [batch.rows[::stride] for batch in update if batch.task == name]
+        batches = [_spread(batch.rows, share) for batch in update if batch.task == name]
         if not batches:
             continue
         targets = task.splits["train"].targets
@@ -165,6 +167,12 @@ def _lots(parts: Parts, update: PlannedUpdate, share: float = 1.0) -> dict[str, 
         per_row = 1.0 / sum(len(rows) for rows in batches)
         lots[name] = [_Lot(task, share_of(rows, parts.accelerator), 1.0 / weight, per_row) for rows in batches]
     return lots
+
+
+def _spread(rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
+    """That share of the rows, at least one, from all over the batch: it lies in the order of its rows' lengths."""
+    count = max(1, round(share * len(rows)))
+    return rows[np.arange(count) * len(rows) // count]
 
 
 def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -241,8 +249,9 @@ def _estimate_curvature(parts: Parts, update: PlannedUpdate) -> None:
 
 
 def _is_due(parts: Parts) -> bool:
+    """Whether the coming update measures how far the tasks agree."""
     interval = parts.config.training.interference_interval
-    return interval is not None and (parts.state.progress.step + 1) % interval == 0
+    return interval is not None and len(parts.tasks) > 1 and (parts.state.progress.step + 1) % interval == 0
 
 
 def _one_batch_each(updates: Sequence[PlannedUpdate]) -> PlannedUpdate:
