@@ -59,7 +59,7 @@ class IndividualPretraining(Frozen):
     """Before anything else each task head learns alone on the frozen encoder, and the best of each is kept."""
 
     epochs: int = Field(default=5, gt=0)
-    """Passes over the task's share of the sampler's plan, each followed by an evaluation of the task."""
+    """Passes of the sampler's plan as it were for the task alone, each followed by an evaluation of the task."""
     lr: float = Field(default=1e-3, gt=0, le=1)
     """Learning rate of AdamW, without a schedule."""
 

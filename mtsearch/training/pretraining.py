@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,7 +34,10 @@ def pretrain_heads(parts: Parts) -> tuple[Measurement, ...]:
     if wanted is None:
         return ()
     with _frozen_encoder(parts):
-        return tuple(_pretrain(parts, task, wanted) for task in parts.tasks.values())
+        best = tuple(_pretrain(parts, task, wanted) for task in parts.tasks.values())
+    # What compares the model with what it was starts from here, not from heads that have learned nothing.
+    parts.state.regularizers = parts.config.regularizers.build(parts.state.model)
+    return best
 
 
 @contextmanager
@@ -42,7 +46,6 @@ def _frozen_encoder(parts: Parts) -> Iterator[None]:
     model, device = parts.state.model, parts.accelerator.device
     trained = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(parts.config.training.seed)  # the same in every process
         for parameter in trained:
             parameter.requires_grad_(False)
         if parts.config.training.cache_frozen:
@@ -59,8 +62,12 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
     config, model, device = parts.config, parts.state.model, parts.accelerator.device
     head = model.heads[task.name]
     split = task.splits["train"]
+    # Dropout depends on no other task, and is the same in every process.
+    torch.manual_seed(config.training.seed ^ zlib.crc32(f"pretraining of {task.name}".encode()))
     optimizer = torch.optim.AdamW(head.parameters(), lr=wanted.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=parts.precision == "fp16")
+    model.eval()
+    head.train()
     best_score, best = _score(parts, task), copy.deepcopy(head.state_dict())
     positions: dict[str, Position] = {}
     for epoch in range(wanted.epochs):
@@ -76,8 +83,6 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
         )
         for planned in (batch for update in updates for batch in update):
             batch = parts.prefix.batch(split, planned.rows)
-            model.eval()
-            head.train()
             with parts.accelerator.autocast():
                 loss = task.kind.loss(model(batch), batch.targets, task.inventory)
             mean = loss / float(task.kind.loss_weight(split.targets(planned.rows), task.inventory))
