@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.thawing import Thawing
 
 __all__ = ["Parts", "TaskParts", "build", "build_model", "check_objective", "load_task"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ def build(
     model = build_model(config, {name: task.inventory for name, task in tasks.items()}).to(accelerator.device)
     training = config.training
     thawing = Thawing(model, config.unfreezing, training.epochs)
+    for warning in thawing.warnings:
+        _LOG.warning(warning)
     optimizer = accelerator.prepare_optimizer(config.optimizer.build(model, training.seed), device_placement=False)
     num_updates = updates_per_epoch(
         config.sampler,

@@ -17,8 +17,8 @@ __all__ = ["Thawing"]
 class Thawing:
     """Keeps frozen what does not train yet.
 
-    To be made before the optimizer: parameters that no epoch trains are frozen at once, so that they are left
-    out of it, and :meth:`start_epoch` freezes the rest. Everything but :attr:`thawed_at` is a function of the epoch.
+    Parameters that no epoch trains are frozen at once, so that whatever is built after it keeps no state of them, and
+    :meth:`start_epoch` freezes the rest. Everything but :attr:`thawed_at` is a function of the epoch.
 
     Args:
         model: whose parameters are frozen and thawed.
