@@ -23,6 +23,29 @@ class Irony(Classification):
 TASKS = (Irony,)
 """
 
+METHODS_PLUGIN = """\
+from typing import Literal
+
+from mtsearch.surgery import PCGrad
+from mtsearch.unfreezing import Gradual
+from mtsearch.weighting import Static
+
+
+class Halves(Static):
+    name: Literal["halves"] = "halves"
+
+
+class Cautious(PCGrad):
+    name: Literal["cautious"] = "cautious"
+
+
+class Slow(Gradual):
+    name: Literal["slow"] = "slow"
+
+
+WEIGHTINGS, SURGERIES, UNFREEZINGS = (Halves,), (Cautious,), (Slow,)
+"""
+
 SHIPPED = "baseline, interference, quick, smart, sophiah, unfreezing"
 
 
@@ -163,6 +186,18 @@ def test_a_plugin_beside_the_space_is_found_from_anywhere(tmp_path: Path, monkey
     assert space.plugins == (str(folder / "irony.py"),)
     assert space.config(space.default).tasks["a"].kind == "irony"
     assert space_of(space.to_yaml(), Path()) == space
+
+
+def test_a_plugin_adds_weightings_surgeries_and_unfreezings() -> None:
+    Path("mine.py").write_text(METHODS_PLUGIN)
+    text = (
+        TASK + "  b: {kind: regression, data: x}\nsampler: {name: uniform, mixed: true}\n"
+        "weighting: {name: halves}\nsurgery: {name: cautious}\nunfreezing: {name: slow, interval: 2}\n"
+    )
+    config = space_of(text + "plugins: [mine.py]\n", Path()).single_config()
+    assert (config.weighting.name, config.surgery.name, config.unfreezing.name) == ("halves", "cautious", "slow")
+    with pytest.raises(ConfigError, match=r"x.yaml:5:19: weighting.name: 'halves' is not a weighting"):
+        space_of(text, Path())
 
 
 def test_a_plugin_can_be_set_and_is_then_found_from_the_working_folder() -> None:

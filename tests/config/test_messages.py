@@ -91,6 +91,32 @@ def refusal(text: str) -> str:
             "tasks:\n  a: {kind: regression, data: {source: x, splits: {trian: y}}}\n",
             "tasks.a.data.splits.trian: unknown key; did you mean train?",
         ),
+        (
+            TASK + "optimizer: {name: sophiah, hessian_interval: 0}\n",
+            "x.yaml:3:46: optimizer.hessian_interval: must be >= 1, but got 0",
+        ),
+        (
+            TASK + "surgery: {name: pcgrd}\n",
+            "x.yaml:3:17: surgery.name: 'pcgrd' is not a surgery; choose none, pcgrad or",
+        ),
+        (
+            TASK + "weighting: {name: sum}\n",
+            "x.yaml:3:19: weighting.name: 'sum' is not a weighting; choose static, unc",
+        ),
+        (
+            TASK + "unfreezing: {name: gradual, interval: 0}\n",
+            "x.yaml:3:39: unfreezing.interval: must be >= 1, but got 0",
+        ),
+        (TASK + "regularizers: {smrt: {}}\n", "x.yaml:3:16: regularizers.smrt: unknown key; did you mean smart?"),
+        (
+            TASK + "surgery: {name: pcgrad}\n",
+            "x.yaml:3:17: surgery.name: 'pcgrad' compares the gradients of several tasks, but there is one task; ",
+        ),
+        (
+            TASK + "  b: {kind: regression, data: x}\nsurgery:\n  name: gradvac\n",
+            "x.yaml:5:9: surgery.name: 'gradvac' compares the tasks' gradients within one update, but this sampler "
+            "gives one task to an update; set sampler.mixed to true",
+        ),
     ],
 )
 def test_a_broken_rule_is_told_with_its_place_value_and_remedy(text: str, message: str) -> None:
