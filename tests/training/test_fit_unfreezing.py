@@ -75,6 +75,23 @@ def test_dropout_of_frozen_layers_is_off(start: Start) -> None:
     assert scores(0.6) == scores(0.0)
 
 
+def test_a_thawed_layer_warms_up_while_what_is_above_it_goes_on(start: Start) -> None:
+    gradual = {"name": "gradual", "warmup_updates": 4}
+    parts = start(**{**GRADUAL, "unfreezing": gradual}, optimizer={"name": "adamw", "lr": 1.0}, schedule={"name": "none"})
+    rates: list[dict[int, float]] = []
+
+    def look(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        rates.append({group["depth"]: group["lr"] for group in optimizer.param_groups})
+
+    parts.state.optimizer.optimizer.register_step_pre_hook(look)
+    trial = fit(parts)
+    for _ in range(2):
+        next(trial)
+    trial.close()
+    assert [step[2] for step in rates[6:]] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert [step[3] for step in rates] == [1] * 12
+
+
 @pytest.mark.parametrize(("method", "rates"), [("none", [1, 1, 1, 0.1, 0.1]), ("gradual", [1, 1, 1, 1, 1])])
 def test_plateau_is_patient_again_after_a_thaw(start: Start, method: str, rates: list[float]) -> None:
     sections = {**GRADUAL, "unfreezing": {"name": method}, "training": {"epochs": 5}}
