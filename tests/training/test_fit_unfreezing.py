@@ -77,7 +77,9 @@ def test_dropout_of_frozen_layers_is_off(start: Start) -> None:
 
 def test_a_thawed_layer_warms_up_while_what_is_above_it_goes_on(start: Start) -> None:
     gradual = {"name": "gradual", "warmup_updates": 4}
-    parts = start(**{**GRADUAL, "unfreezing": gradual}, optimizer={"name": "adamw", "lr": 1.0}, schedule={"name": "none"})
+    parts = start(
+        **{**GRADUAL, "unfreezing": gradual}, optimizer={"name": "adamw", "lr": 1.0}, schedule={"name": "none"}
+    )
     rates: list[dict[int, float]] = []
 
     def look(optimizer: torch.optim.Optimizer, *_: Any) -> None:
