@@ -21,9 +21,10 @@ from mtsearch.data.examples import Example
 from mtsearch.model.layers import evaluation_mode
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
+from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.ranks import gather, sum_tensors
 
-__all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "predict", "prediction_table"]
+__all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "evaluate_on_dev", "predict", "prediction_table"]
 
 
 BatchOf = Callable[[EncodedSplit, npt.NDArray[np.int64]], Batch]
@@ -138,6 +139,25 @@ def evaluate(
             raise NotFiniteError(f"{split.task}.{name} became {value}")
     assert result.loss is not None  # the split has targets
     return Evaluation({**values, "loss": result.loss}, result.predictions)
+
+
+def evaluate_on_dev(parts: Parts, task: TaskParts) -> Evaluation:
+    """What a trial's model, as it is, does on a task's dev split.
+
+    Raises:
+        NotFiniteError: the loss or a metric is NaN or infinite.
+    """
+    return evaluate(
+        parts.state.model,
+        task.kind,
+        task.inventory,
+        task.splits["dev"],
+        task.examples["dev"],
+        parts.metrics,
+        parts.prefix.batch,
+        parts.accelerator,
+        parts.config.training.evaluation_batch_size,
+    )
 
 
 def prediction_table(

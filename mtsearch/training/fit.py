@@ -14,7 +14,7 @@ import torch
 
 from mtsearch.data.plan import plan_epoch
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
-from mtsearch.training.evaluate import NotFiniteError, evaluate, prediction_table
+from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev, prediction_table
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
 from mtsearch.training.parts import Parts
 from mtsearch.training.pretraining import pretrain_heads
@@ -128,17 +128,7 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
     """Every task's metrics on dev, the mean score, and every example's prediction."""
     measurements, tables, main = [], [], {}
     for name, task in parts.tasks.items():
-        result = evaluate(
-            parts.state.model,
-            task.kind,
-            task.inventory,
-            task.splits["dev"],
-            task.examples["dev"],
-            parts.metrics,
-            parts.prefix.batch,
-            parts.accelerator,
-            parts.config.training.evaluation_batch_size,
-        )
+        result = evaluate_on_dev(parts, task)
         measurements += [Measurement(name, "dev", metric, value) for metric, value in result.metrics.items()]
         tables.append(prediction_table(name, "dev", task.examples["dev"], result.predictions))
         main[name] = result.metrics[task.kind.metrics[0]]

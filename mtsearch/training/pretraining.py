@@ -11,7 +11,7 @@ import torch
 
 from mtsearch.config.trial import IndividualPretraining
 from mtsearch.data.plan import Position, plan_epoch
-from mtsearch.training.evaluate import NotFiniteError, evaluate
+from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev
 from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.report import Measurement
 
@@ -100,17 +100,6 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
 def _score(parts: Parts, task: TaskParts) -> float:
     """The task's main metric on dev; -inf where a loss is not finite, as a head that has run away is never the best."""
     try:
-        evaluation = evaluate(
-            parts.state.model,
-            task.kind,
-            task.inventory,
-            task.splits["dev"],
-            task.examples["dev"],
-            parts.metrics,
-            parts.prefix.batch,
-            parts.accelerator,
-            parts.config.training.evaluation_batch_size,
-        )
+        return evaluate_on_dev(parts, task).metrics[task.kind.metrics[0]]
     except NotFiniteError:
         return float("-inf")
-    return evaluation.metrics[task.kind.metrics[0]]

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mtsearch.training import pretraining
-from mtsearch.training.evaluate import Evaluation, NotFiniteError, evaluate
+from mtsearch.training.evaluate import Evaluation, NotFiniteError, evaluate_on_dev
 from mtsearch.training.fit import fit
-from mtsearch.training.parts import Parts
+from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.pretraining import pretrain_heads
 from tests.training.trials import STILL, assert_equal, numbers, snapshot
 
@@ -55,12 +55,12 @@ def test_afterwards_all_but_the_heads_is_as_before(start: Start) -> None:
 def test_the_best_of_each_head_is_kept(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     scores: dict[str, list[float]] = {}
 
-    def look(model: Any, task: Any, inventory: Any, split: Any, *rest: Any) -> Evaluation:
-        found = evaluate(model, task, inventory, split, *rest)
-        scores.setdefault(split.task, []).append(found.metrics[task.metrics[0]])
+    def look(parts: Parts, task: TaskParts) -> Evaluation:
+        found = evaluate_on_dev(parts, task)
+        scores.setdefault(task.name, []).append(found.metrics[task.kind.metrics[0]])
         return found
 
-    monkeypatch.setattr(pretraining, "evaluate", look)
+    monkeypatch.setattr(pretraining, "evaluate_on_dev", look)
     parts = start(training={"individual_pretraining": {"epochs": 4, "lr": 0.5}})
     told = {m.task: m.value for m in pretrain_heads(parts)}
     assert all(len(of_task) == 1 + 4 for of_task in scores.values())  # the first before any training
@@ -74,13 +74,13 @@ def test_the_best_of_each_head_is_kept(start: Start, monkeypatch: pytest.MonkeyP
 def test_a_head_that_has_run_away_is_never_the_best(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    def diverge(model: Any, task: Any, inventory: Any, split: Any, *rest: Any) -> Evaluation:
-        if split.task in seen:
+    def diverge(parts: Parts, task: TaskParts) -> Evaluation:
+        if task.name in seen:
             raise NotFiniteError
-        seen.append(split.task)
-        return evaluate(model, task, inventory, split, *rest)
+        seen.append(task.name)
+        return evaluate_on_dev(parts, task)
 
-    monkeypatch.setattr(pretraining, "evaluate", diverge)
+    monkeypatch.setattr(pretraining, "evaluate_on_dev", diverge)
     parts = start(training=PRETRAINED)
     before = snapshot(parts.state.model)
     pretrain_heads(parts)
