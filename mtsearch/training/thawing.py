@@ -81,11 +81,11 @@ class Thawing:
         """Inside, the rates of newly thawed depths are scaled down: around ``optimizer.step()``.
 
         Args:
-            groups: the optimizer's, with their ``depth``.
+            groups: the optimizer's, with their ``depth``; one of a plugin's optimizer that tells none is left as it is.
             step: updates done so far.
         """
         shares = {depth: self._share(step - begun) for depth, begun in self.thawed_at.items()}
-        rising = [group for group in groups if shares.get(group["depth"], 1.0) < 1.0]
+        rising = [group for group in groups if shares.get(group.get("depth", -1), 1.0) < 1.0]
         rates = [group["lr"] for group in rising]
         for group in rising:
             group["lr"] *= shares[group["depth"]]

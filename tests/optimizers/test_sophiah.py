@@ -116,7 +116,7 @@ def test_a_network_learns(estimator: Any) -> None:
     before = loss_of(model, 0).item()
     for _ in range(100):
         update(optimizer, lambda: loss_of(model, 0))
-    assert loss_of(model, 0).item() < 0.05 * before
+    assert loss_of(model, 0).item() < 0.1 * before
 
 
 def test_another_tasks_head_waits_for_its_own_first_gradient_and_estimate() -> None:

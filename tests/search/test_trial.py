@@ -10,6 +10,7 @@ import pytest
 
 from mtsearch.config.load import load_space
 from mtsearch.search.trial import Assignment, attempt, train_until
+from mtsearch.training.precision import choose_precision
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_trial_says_that_it_started_then_each_evaluation_then_that_it_finished
     assert [first["done"], second["done"]] == [False, True]
     assert told(first)["checkpoint"] == "trials/t0000/attempt-1/checkpoints/evaluation-0001"
     assert (tmp_path / told(second)["checkpoint"] / "model.safetensors").is_file()
-    assert told(first)["precision"] == "fp32"
+    assert told(first)["precision"] == choose_precision("auto", "cpu")
     assert told(first)["data"].keys() == {"sentiment", "paraphrase", "similarity"}
     assert told(second)["data"] is None
 
