@@ -88,7 +88,7 @@ class Training(Frozen):
     interference_interval: int | None = Field(default=100, gt=0)
     """Updates between two measurements of the cosines between the tasks' gradients; null measures none."""
     cache_frozen: bool = True
-    """Keep on disk what the frozen lowest layers give for each example, and start from there."""
+    """Keep on disk what the frozen lowest layers give for each example, and start from there; never under ``smart``."""
     seed: int = Field(default=13, ge=0, lt=2**31)
     """Of initial weights, dropout and data order."""
 

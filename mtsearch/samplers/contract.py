@@ -19,7 +19,11 @@ class TaskSampler(Protocol):
 
     @property
     def mixed(self) -> bool:
-        """Whether one update holds batches of every task, rather than batches in the order of :meth:`order`."""
+        """Whether an update holds batches of several tasks, each task's spread evenly over the epoch's updates.
+
+        There are as many updates as the task with the most batches fills; where quotas differ much, a small task is in
+        few of them.
+        """
 
     def quotas(self, sizes: Mapping[str, int], epoch: int, epochs: int) -> dict[str, int]:
         """Examples to draw of each task in one epoch, at least one each.

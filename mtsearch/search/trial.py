@@ -92,6 +92,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Stop the trial, if it has not stopped itself, and take another."""
         self._results.close()
+        if not gc.get_freeze_count():
+            gc.freeze()  # modules and data, which stay: later collections need not look through them
         self._results = attempt(Assignment.from_ray(new_config))
         return True
 
@@ -229,7 +231,6 @@ def _one_line(error: BaseException) -> str:
 
 def _free_memory() -> None:
     gc.collect()
-    gc.freeze()  # what is left stays: modules and data, which the next collection need not look through
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -13,6 +13,7 @@ from mtsearch.config.trial import IndividualPretraining
 from mtsearch.data.plan import Position, plan_epoch
 from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev
 from mtsearch.training.parts import Parts, TaskParts
+from mtsearch.training.ranks import from_first
 from mtsearch.training.report import Measurement
 
 __all__ = ["pretrain_heads"]
@@ -93,6 +94,7 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
         score = _score(parts, task)
         if score > best_score:
             best_score, best = score, copy.deepcopy(head.state_dict())
+    from_first(best.values(), parts.accelerator)  # GPUs of different kinds may not have come to the same bits
     head.load_state_dict(best)
     return Measurement(task.name, "dev", f"pretrained_{task.kind.metrics[0]}", best_score)
 

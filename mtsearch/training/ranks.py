@@ -17,7 +17,7 @@ import torch.distributed
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-__all__ = ["agree", "gather", "share_of", "sum_gradients", "sum_list", "sum_tensors"]
+__all__ = ["agree", "from_first", "gather", "share_of", "sum_gradients", "sum_list", "sum_tensors"]
 
 
 def share_of(rows: npt.NDArray[np.int64], accelerator: Accelerator) -> npt.NDArray[np.int64]:
@@ -54,6 +54,13 @@ def sum_tensors(tensors: dict[str, Tensor], accelerator: Accelerator) -> dict[st
     stacked = torch.stack(list(tensors.values()))
     torch.distributed.all_reduce(stacked)
     return dict(zip(tensors, stacked.unbind(), strict=True))
+
+
+def from_first(tensors: Iterable[Tensor], accelerator: Accelerator) -> None:
+    """Overwrite these tensors with those of the first process."""
+    if accelerator.num_processes > 1:
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor, src=0)
 
 
 def gather(value: Any, accelerator: Accelerator) -> list[Any]:

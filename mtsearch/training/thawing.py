@@ -75,6 +75,9 @@ class Thawing:
         """``model.train()``, but what is frozen stays in evaluation mode: it has no dropout."""
         self._model.train()
         _evaluate_frozen(self._model)
+        if 0 not in self.trainable:
+            for module in self._model.layers.below:  # some are dropout alone, without parameters
+                module.eval()
 
     @contextmanager
     def warmed(self, groups: Sequence[dict[str, Any]], step: int) -> Iterator[None]:
@@ -100,9 +103,14 @@ class Thawing:
         return min(1.0, (updates + 1) / max(1, self._method.warmup_updates))
 
     def measured(self) -> dict[str, float]:
-        """What trains now, for the log: the lowest depth, and how many parameters."""
+        """What trains now, for the log: the lowest depth, how many of the encoder's layers, and how many parameters."""
         sizes = [parameter.numel() for parameter, depth in self._parameters if depth in self.trainable]
-        return {"lowest_trainable_depth": float(min(self.trainable)), "trainable_parameters": float(sum(sizes))}
+        layers = [depth for depth in self.trainable if 1 <= depth <= self._model.num_layers]
+        return {
+            "lowest_trainable_depth": float(min(self.trainable)),
+            "trainable_layers": float(len(layers)),
+            "trainable_parameters": float(sum(sizes)),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Plain JSON values that :meth:`load_state_dict` takes back."""

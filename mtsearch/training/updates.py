@@ -68,19 +68,16 @@ def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> Trained:
     state.thawing.set_training_mode()
     for number, update in enumerate(updates):
         lots = _lots(parts, update)
-        measures = _is_due(parts)
-        if measures and state.surgery is None:
+        if _is_due(parts):
             stretch.agreement.add(*_compare_tasks(parts, _one_batch_each([*updates[number:], *updates[:number]])))
-        losses, gramian_KK = _differentiate_update(parts, lots)
-        if measures and gramian_KK is not None:
-            stretch.agreement.add(list(lots), gramian_KK)
+        losses = _differentiate_update(parts, lots)
         _estimate_curvature(parts, update)
         if parts.config.training.gradient_clip is not None:
             stretch.add_norm(accelerator.clip_grad_norm_(state.model.parameters(), parts.config.training.gradient_clip))
         with state.thawing.warmed(state.optimizer.param_groups, progress.step):
-            state.optimizer.step()
+            overflowed = _step(parts)
         state.optimizer.zero_grad()
-        if not state.optimizer.step_was_skipped:  # by fp16's scaler, which saw an overflow
+        if not overflowed:
             state.schedule.after_update()
         state.weighting.after_update(sum_tensors(losses, accelerator) if state.weighting.needs_losses else {})
         for regularizer in state.regularizers:
@@ -175,18 +172,14 @@ def _spread(rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
     return rows[np.arange(count) * len(rows) // count]
 
 
-def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> tuple[dict[str, Tensor], Tensor | None]:
-    """Fill ``grad`` of all parameters with the update's gradient.
-
-    Returns:
-        This process's part of each task's mean loss, and the Gramian of the tasks' gradients where there is surgery.
-    """
+def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> dict[str, Tensor]:
+    """Fill ``grad`` of all parameters with the update's gradient; gives this process's part of each mean loss."""
     state, accelerator = parts.state, parts.accelerator
     heads = tuple(f"heads.{name}." for name in lots)
-    if state.surgery is None:
+    if state.surgery is None or len(lots) < 2 or not _shared(parts):
         losses = {name: _differentiate(parts, own) for name, own in lots.items()}
         sum_gradients(_named(state.model, (*heads, "encoder.")), accelerator)
-        return losses, None
+        return losses
     gradients = parts.task_gradients
     losses = {}
     for row, (name, own) in enumerate(lots.items()):
@@ -195,9 +188,24 @@ def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> tuple
     if accelerator.num_processes > 1:
         gradients.reduce(torch.distributed.all_reduce)
     sum_gradients(_named(state.model, heads), accelerator)
-    gramian_KK = gradients.gramian()
-    gradients.combine(state.surgery.coefficients(gramian_KK, list(lots)))
-    return losses, gramian_KK
+    gradients.combine(state.surgery.coefficients(gradients.gramian(), list(lots)))
+    return losses
+
+
+def _step(parts: Parts) -> bool:
+    """One step of the optimizer; whether fp16 overflowed, so that it changed nothing.
+
+    Accelerate's ``step_was_skipped`` misses that where the optimizer is fused and skips the step by itself.
+    """
+    scaler = parts.accelerator.scaler
+    before = 0.0 if scaler is None else scaler.get_scale()
+    parts.state.optimizer.step()
+    return scaler is not None and scaler.get_scale() < before
+
+
+def _shared(parts: Parts) -> list[nn.Parameter]:
+    """The encoder's parameters that train now."""
+    return [parameter for parameter in parts.state.model.encoder.parameters() if parameter.requires_grad]
 
 
 def _differentiate(parts: Parts, lots: Sequence[_Lot]) -> Tensor:
@@ -264,8 +272,11 @@ def _one_batch_each(updates: Sequence[PlannedUpdate]) -> PlannedUpdate:
 
 
 def _compare_tasks(parts: Parts, batches: PlannedUpdate) -> tuple[list[str], Tensor]:
-    """The tasks, and the Gramian of their gradients on a batch of each; training does not notice."""
-    shared = [parameter for parameter in _named(parts.state.model, ("encoder.",)) if parameter.requires_grad]
+    """The tasks, and the Gramian of their gradients on a batch of each; training does not notice.
+
+    The losses are the tasks' own, without weights and penalties, so that trials with different methods compare.
+    """
+    shared = _shared(parts)
     lots = _lots(parts, batches)
     device, scaler = parts.accelerator.device, parts.accelerator.scaler
     gradients_KP = torch.zeros(len(lots), sum(parameter.numel() for parameter in shared), device=device)

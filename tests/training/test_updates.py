@@ -201,10 +201,7 @@ def cosine(first: Tensor, second: Tensor) -> float:
     return float(torch.cosine_similarity(first, second, dim=0))
 
 
-def batches_measured(updates: list[PlannedUpdate], whole: bool) -> PlannedUpdate:
-    """The first update, or the first batch of each task from there on."""
-    if whole:
-        return updates[0]
+def first_of_each(updates: list[PlannedUpdate]) -> PlannedUpdate:
     flat = [batch for update in updates for batch in update]
     return tuple(next(batch for batch in flat if batch.task == name) for name in TASKS)
 
@@ -217,7 +214,7 @@ def test_cosines_are_those_of_the_tasks_gradients(start: Start, sampler: dict[st
     parts = start(**STILL, sampler=sampler, surgery={"name": surgery}, training=training)
     parts.state.progress.step = 99  # so that the first update is measured, and no other
     updates = plan(parts)
-    batches = batches_measured(updates, whole=surgery != "none")
+    batches = first_of_each(updates)  # of the first update where that has all
     rows = {name: encoder_vector(parts, mean_loss(parts, name, batches)) for name in TASKS}
     expected = [Interference(a, b, pytest.approx(cosine(rows[a], rows[b]), abs=1e-4), 1) for a, b in pairs()]
     assert list(train_updates(parts, updates).interference) == expected
