@@ -235,14 +235,15 @@ def _loaded(source: Source | SearchSpace, overrides: Sequence[str]) -> tuple[Sea
 
 
 def _one_at_a_time(space: SearchSpace) -> list[Any]:
-    """The default trial, and one for each option of each choice: among them every encoder and data set."""
-    from mtsearch.config.domains import Categorical
+    """The default trial, and one for each option of each choice and each end of each range.
+
+    Among them is every encoder and data set, and whatever an encoder may refuse.
+    """
     from mtsearch.config.space import Infeasible
 
     forced: list[dict[str, Any]] = [{}]
     for dimension in space.dimensions():
-        if isinstance(dimension.domain, Categorical):
-            forced += [{**dict(dimension.branch), dimension.name: option} for option in dimension.domain.options]
+        forced += [{**dict(dimension.branch), dimension.name: value} for value in dimension.domain.extremes]
     configs = []
     for values in forced:
         try:

@@ -78,7 +78,7 @@ class Training(Frozen):
     evaluation_batch_size: int = Field(default=64, gt=0)
     """Examples in one forward pass of an evaluation; does not change results."""
     early_stopping_patience: int | None = Field(default=None, ge=0)
-    """Stop after more than this many evaluations without a better mean score; null trains all epochs."""
+    """Stop after more than this many evaluations without a better score, or since layers thawed; null never does."""
     gradient_clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient of an update; null does not clip."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

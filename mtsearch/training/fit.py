@@ -119,6 +119,7 @@ def _thaw(parts: Parts) -> None:
     state = parts.state
     if state.thawing.start_epoch(state.progress.epoch, state.progress.step):
         state.schedule.after_thaw()
+        state.progress.thawed_evaluation = state.progress.evaluation
     # SMART moves the word embeddings, which a pass that starts above them never sees.
     can_cache = parts.config.training.cache_frozen and not any(one.name == "smart" for one in state.regularizers)
     parts.prefix.freeze(state.thawing.frozen_prefix if can_cache else None)
@@ -179,8 +180,9 @@ def _why_finished(parts: Parts) -> str:
     if progress.epoch >= training.epochs:
         return f"all {training.epochs} epochs done"
     patience = training.early_stopping_patience
-    if patience is not None and progress.evaluation - progress.best_evaluation > patience:
-        return f"no better score for {progress.evaluation - progress.best_evaluation} evaluations"
+    waited = progress.evaluation - max(progress.best_evaluation, progress.thawed_evaluation)
+    if patience is not None and waited > patience:
+        return f"no better score for {waited} evaluations"
     return ""
 
 

@@ -80,6 +80,12 @@ def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
             f"schedule: plateau has too little to watch: with patience {config.schedule.patience} it cuts the rate "
             f"after evaluation {config.schedule.patience + 2} at the earliest, and there are {evaluations}"
         )
+    trainable = config.unfreezing.trainable_depths(num_layers, config.training.epochs - 1)
+    if config.surgery.name != "none" and min(trainable) > num_layers:
+        warnings.append(f"surgery: {config.surgery.name} has nothing to do: no part of the encoder ever trains")
+    smart = config.regularizers.smart
+    if smart is not None and smart.weight > 0 and config.training.cache_frozen and 0 not in trainable:
+        warnings.append("regularizers.smart: frozen layers are not cached: it moves the word embeddings below them")
     return warnings
 
 

@@ -54,12 +54,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["baseline", "quick"])
+@pytest.mark.parametrize("name", ["baseline", "interference", "quick", "smart", "sophiah", "unfreezing"])
 def test_the_shipped_spaces_load_and_none_of_their_draws_is_refused(name: str) -> None:
     space = load_space(name)
     assert space.name == name
     assert space.refused_share == 0
-    assert len(space.start_params()) == 1
+    assert len(space.start_params()) == len(space.search.start)
 
 
 @pytest.mark.parametrize("name", ["baseline", "baseline.yaml", "spaces/baseline.yaml", "search_spaces/baseline"])

@@ -77,6 +77,13 @@ def broken_data(tiny_data: Path, to: Path, name: str, text: str) -> Path:
     return to
 
 
+def test_more_layers_to_thaw_than_there_are_somewhere_in_the_space(
+    cli: Cli, write_space: WriteSpace, tiny_data: Path
+) -> None:
+    space = write_space(unfreezing={"name": "gradual", "initially": {"int": [0, 3]}}, search={"trials": 2})
+    refused(cli("run", space, "--data", tiny_data), "unfreezing.initially: must be at most", "layers (2)", "got 3")
+
+
 def test_an_empty_data_file(cli: Cli, write_space: WriteSpace, tiny_data: Path, tmp_path: Path) -> None:
     data = broken_data(tiny_data, tmp_path / "data", "sst5/ids-sst-train.csv", "")
     refused(cli("train", write_space(), "--data", data), "ids-sst-train.csv", "empty")

@@ -51,6 +51,13 @@ def test_what_is_frozen_neither_moves_nor_has_optimizer_state_until_it_thaws(sta
         before = now
 
 
+def test_early_stopping_waits_anew_after_a_thaw(start: Start) -> None:
+    training = {**GRADUAL["training"], "early_stopping_patience": 1}
+    still = {"optimizer": {"name": "adamw", "lr": 1e-12}}  # the score cannot move: evaluation 1 stays the best
+    assert len(list(fit(start(**{**GRADUAL, **still, "training": training})))) == 4
+    assert len(list(fit(start(**{**GRADUAL, **still, "training": training, "unfreezing": {"name": "none"}})))) == 3
+
+
 def test_every_report_tells_what_trained(start: Start) -> None:
     parts = start(**GRADUAL)
     sizes = dict.fromkeys(range(4), 0)

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 
 RANK = """
 import json, sys
+import torch
+import torch.distributed
 from pathlib import Path
 from mtsearch.config.trial import TrialConfig
 from mtsearch.training.fit import fit
@@ -39,6 +41,8 @@ for report in trial:
         trial.close()  # the other process is told so by this one
         break
 print(json.dumps(told))
+torch.distributed.barrier()  # a process that ends while another still talks to it aborts
+torch.distributed.destroy_process_group()
 """
 
 

@@ -1,0 +1,69 @@
+"""What is said of a trial before any runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtsearch.config.trial import TrialConfig
+from mtsearch.errors import ConfigError
+from mtsearch.training.place import Place
+from mtsearch.training.preflight import preflight
+from mtsearch.training.report import Objective
+
+LINEAR = {"schedule": {"name": "linear"}}
+MIXED = {"sampler": {"name": "uniform", "mixed": True}}
+
+
+@pytest.fixture
+def said(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path) -> Callable[..., list[str]]:
+    """The warnings of a trial with these sections."""
+
+    def look(**sections: Any) -> list[str]:
+        lines: list[str] = []
+        config = TrialConfig.model_validate(tiny_config(**sections))
+        preflight([config, config], Place(None, tiny_data), Objective(), lines.append)
+        return [line.removeprefix("warning: ") for line in lines if line.startswith("warning: ")]
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("sections", "warning"),
+    [
+        (
+            {"unfreezing": {"name": "gradual"}, **LINEAR},
+            "unfreezing: with interval 1, 2 epochs leave 1 of 2 layers and the embeddings frozen to the end; "
+            "all would train from epoch 4 on",
+        ),
+        (
+            {"schedule": {"name": "plateau", "patience": 2}},
+            "schedule: plateau has too little to watch: with patience 2 it cuts the rate after evaluation 4 at the "
+            "earliest, and there are 2",
+        ),
+        (
+            {"unfreezing": {"name": "layers", "last": 0}, "surgery": {"name": "pcgrad"}, **MIXED, **LINEAR},
+            "surgery: pcgrad has nothing to do: no part of the encoder ever trains",
+        ),
+        (
+            {"unfreezing": {"name": "layers", "first": 2}, "regularizers": {"smart": {}}, **LINEAR},
+            "regularizers.smart: frozen layers are not cached: it moves the word embeddings below them",
+        ),
+    ],
+)
+def test_what_is_surely_not_meant_is_told_once(
+    said: Callable[..., list[str]], sections: dict[str, Any], warning: str
+) -> None:
+    assert said(**sections) == [warning]
+
+
+def test_a_plain_trial_has_no_warnings(said: Callable[..., list[str]]) -> None:
+    assert said(**LINEAR) == []
+
+
+def test_more_layers_than_there_are_is_refused(said: Callable[..., list[str]]) -> None:
+    with pytest.raises(ConfigError, match=r"unfreezing.initially: must be at most .* \(2\), but got 3"):
+        said(unfreezing={"name": "gradual", "initially": 3})
