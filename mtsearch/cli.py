@@ -5,6 +5,7 @@ What a command needs is imported inside it, so that ``mtsearch --help`` need not
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -199,7 +200,7 @@ def spaces() -> None:
     from mtsearch.config.load import shipped_spaces
     from mtsearch.console import print_pairs
 
-    print_pairs(console, [(name, _first_comment(path)) for name, path in shipped_spaces().items()])
+    print_pairs(console, [(name, _first_sentence(path)) for name, path in shipped_spaces().items()])
 
 
 @app.command()
@@ -271,11 +272,11 @@ def _report(folder: Path, out: Path | None) -> Path:
         raise RunError(str(error)) from error
 
 
-def _first_comment(path: Path) -> str:
-    lines = (
-        line.lstrip("# ").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
-    )
-    return next((line for line in lines if line and not line.startswith("yaml-language-server")), "")
+def _first_sentence(path: Path) -> str:
+    """Of the comment that a space begins with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.lstrip("# ").strip() for line in comment).split(". ")[0].rstrip(".") + "."
 
 
 def main() -> None:

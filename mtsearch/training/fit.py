@@ -21,7 +21,7 @@ from mtsearch.training.pretraining import pretrain_heads
 from mtsearch.training.ranks import agree, gather
 from mtsearch.training.report import Measurement, Report
 from mtsearch.training.trace import Trace
-from mtsearch.training.updates import train_updates
+from mtsearch.training.updates import start_epoch, train_updates
 
 __all__ = ["fit"]
 
@@ -51,7 +51,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     pretrained = () if progress.step else pretrain_heads(parts)
     with Trace(parts.place.folder if is_first else None, config) as trace:
         while not progress.finished:
-            _thaw(parts)
+            start_epoch(parts)
             updates, positions_after = plan_epoch(
                 config.sampler,
                 train_splits,
@@ -112,17 +112,6 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 go_on = agree(go_on, parts.accelerator)
             if not go_on:
                 return
-
-
-def _thaw(parts: Parts) -> None:
-    """Freeze and thaw as the epoch under way asks; what stays frozen below need not be computed again and again."""
-    state = parts.state
-    if state.thawing.start_epoch(state.progress.epoch, state.progress.step):
-        state.schedule.after_thaw()
-        state.progress.thawed_evaluation = state.progress.evaluation
-    # SMART moves the word embeddings, which a pass that starts above them never sees.
-    can_cache = parts.config.training.cache_frozen and not any(one.name == "smart" for one in state.regularizers)
-    parts.prefix.freeze(state.thawing.frozen_prefix if can_cache else None)
 
 
 def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:

@@ -9,7 +9,7 @@ import torch
 
 from mtsearch.data.plan import plan_epoch
 from mtsearch.training.parts import Parts
-from mtsearch.training.updates import train_updates
+from mtsearch.training.updates import start_epoch, train_updates
 
 __all__ = ["Probe", "probe"]
 
@@ -42,7 +42,11 @@ class Probe:
 
 
 def probe(parts: Parts) -> Probe:
-    """Time a few updates and a part of an evaluation; the parts are of no use for training afterwards."""
+    """Time a few updates and a part of an evaluation; the parts are of no use for training afterwards.
+
+    They are timed as the first epoch has them: frozen as it is, and computing what later epochs find in the cache.
+    Individual pretraining is not counted.
+    """
     training = parts.config.training
     splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
     updates, _ = plan_epoch(
@@ -55,9 +59,12 @@ def probe(parts: Parts) -> Probe:
         epochs=training.epochs,
         positions={},
     )
+    start_epoch(parts)
     train_updates(parts, updates[:1])  # the first one allocates
     begun = time.perf_counter()
-    timed = updates[1 : 1 + _UPDATES] or updates[:1]
+    # A SophiaH's interval holds one estimate of curvature, the dearest part of its updates.
+    interval: int = getattr(parts.config.optimizer, "hessian_interval", 0)
+    timed = updates[1 : 1 + max(_UPDATES, interval)] or updates[:1]
     train_updates(parts, timed)
     per_update = (time.perf_counter() - begun) / len(timed)
     return Probe(
@@ -79,6 +86,6 @@ def _evaluation_seconds(parts: Parts) -> float:
             sample = lots[:: max(1, len(lots) // _LOTS)]  # lots come longest first: take some of every length
             begun = time.perf_counter()
             for rows in sample:
-                parts.state.model(split.batch(rows).to(parts.accelerator.device))
+                parts.state.model(parts.prefix.batch(split, rows))
             seconds += (time.perf_counter() - begun) * len(lots) / len(sample)
     return seconds

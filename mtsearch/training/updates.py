@@ -21,7 +21,7 @@ from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.ranks import share_of, sum_gradients, sum_list, sum_tensors
 from mtsearch.training.report import Interference, Measurement
 
-__all__ = ["Trained", "train_updates"]
+__all__ = ["Trained", "start_epoch", "train_updates"]
 
 _CHECK_EVERY_UPDATES = 16  # looking at a loss waits for the device
 
@@ -54,6 +54,17 @@ class _Lot:
     rows: npt.NDArray[np.int64]
     per_loss: float
     per_row: float
+
+
+def start_epoch(parts: Parts) -> None:
+    """Freeze and thaw as the epoch under way asks; what stays frozen below need not be computed again and again."""
+    state = parts.state
+    if state.thawing.start_epoch(state.progress.epoch, state.progress.step):
+        state.schedule.after_thaw()
+        state.progress.thawed_evaluation = state.progress.evaluation
+    # SMART moves the word embeddings, which a pass that starts above them never sees.
+    can_cache = parts.config.training.cache_frozen and not any(one.name == "smart" for one in state.regularizers)
+    parts.prefix.freeze(state.thawing.frozen_prefix if can_cache else None)
 
 
 def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> Trained:
