@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from mtsearch.config.base import Frozen
 from mtsearch.config.plugins import load_tables
+from mtsearch.model.extension import ExtensionMethod
 from mtsearch.optimizers import AdamW, Optimizer
 from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler, Uniform
@@ -166,6 +168,10 @@ class TrialConfig(Frozen):
                 "sampler gives one task to an update; set sampler.mixed to true"
             )
         return self
+
+    def extensions(self) -> Mapping[str, ExtensionMethod]:
+        """What is built into the encoder, by the name of its section; built in this order."""
+        return {}
 
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""

@@ -2,51 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mtsearch.data.batching import Batch, Inputs, PrefixStates
+from mtsearch.model.extension import Extension, Role
 from mtsearch.model.layers import EncoderLayers, find_layers
 from mtsearch.model.prefix import starting_above
+from mtsearch.model.serving import Serving
 from mtsearch.tasks.contract import Encoded, Logits
 
 __all__ = ["MultitaskModel"]
 
 
 class MultitaskModel(nn.Module):
-    """A shared encoder under the task heads.
+    """A shared encoder with its extensions, under the task heads.
 
-    Parameter names tell the parts: ``encoder.*`` and ``heads.TASK.*``.
+    Parameter names tell the parts: ``encoder.*``, ``extensions.EXTENSION.*`` and ``heads.TASK.*``.
 
     Args:
         encoder: a transformers encoder with ``last_hidden_state`` [B, L, D].
         heads: a task head for each task.
+        layers: the encoder's; None finds them.
+        extensions: by name, built into the encoder already.
+        serving: what the extensions were built with; None where there are none.
     """
 
-    def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        heads: Mapping[str, nn.Module],
+        layers: EncoderLayers | None = None,
+        extensions: Mapping[str, Extension] | None = None,
+        serving: Serving | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.extensions = nn.ModuleDict(cast(dict[str, nn.Module], dict(extensions or {})))
         self.heads = nn.ModuleDict(heads)
+        self.layers = layers or find_layers(encoder)
+        self._serving = serving or Serving()
 
-    @cached_property
-    def layers(self) -> EncoderLayers:
-        """The encoder's layers."""
-        return find_layers(self.encoder)
+    def each_extension(self) -> Iterator[tuple[str, Extension]]:
+        """The extensions with their names."""
+        return ((name, cast(Extension, extension)) for name, extension in self.extensions.items())
 
     @property
     def num_layers(self) -> int:
         """Layers of the encoder."""
         return self.layers.num_layers
 
+    @property
+    def lowest_extended_depth(self) -> int | None:
+        """The lowest depth that gives something else because of an extension; None where there is none."""
+        return min((extension.lowest_depth for _, extension in self.each_extension()), default=None)
+
+    @cached_property
+    def _roles(self) -> Mapping[str, Role]:
+        """Of the extensions' parameters, by their full names."""
+        return {
+            f"extensions.{name}.{parameter}": role
+            for name, extension in self.each_extension()
+            for parameter, role in extension.roles().items()
+        }
+
     @cached_property
     def depths(self) -> Mapping[str, int]:
-        """Of each parameter by its full name: 0 the embeddings, 1 to N the layers, N + 1 the task heads."""
-        encoder = {f"encoder.{name}": depth for name, depth in self.layers.depths.items()}
-        return {name: encoder.get(name, self.num_layers + 1) for name, _ in self.named_parameters()}
+        """Of each parameter that the optimizer steps: 0 the embeddings, 1 to N the layers, N + 1 the task heads.
+
+        Parameters of extensions have the depth of what they are frozen with.
+        """
+        top = self.num_layers + 1
+        depths = {f"encoder.{name}": depth for name, depth in self.layers.depths.items()}
+        for name, role in self._roles.items():
+            if not role.is_stepped_elsewhere:
+                depths[name] = top if role.depth is None else role.depth
+        return {
+            name: depths.get(name, top)
+            for name, _ in self.named_parameters()
+            if name in depths or name.startswith("heads.")
+        }
+
+    def is_pretrained(self, name: str) -> bool:
+        """Whether a parameter goes on from pretrained weights."""
+        return name.startswith("encoder.") or (name in self._roles and self._roles[name].is_pretrained)
+
+    def serves(self, name: str, tasks: Sequence[str]) -> bool:
+        """Whether a pass for one of these tasks uses a parameter."""
+        if name.startswith("heads."):
+            return name.split(".")[1] in tasks
+        return name not in self._roles or self._roles[name].task in (None, *tasks)
 
     def forward(self, batch: Batch) -> Logits:
         """Scores for the rows of one task's batch."""
@@ -54,9 +105,9 @@ class MultitaskModel(nn.Module):
             given = zip(batch.states.sequences_BLD, batch.inputs, strict=True)
             sequences = [Encoded(states_BLD, inputs.mask_BL.bool(), inputs.word_ids_BL) for states_BLD, inputs in given]
         elif len(batch.inputs) == 1:
-            sequences = [self._encode(batch.inputs[0], batch.states)]
+            sequences = [self._encode(batch.task, batch.inputs[0], batch.states)]
         else:  # two sequences per row: through the encoder together, then apart again
-            both = self._encode(Inputs.stack(batch.inputs), batch.states)
+            both = self._encode(batch.task, Inputs.stack(batch.inputs), batch.states)
             num_rows = len(batch.rows)
             sequences = [
                 Encoded(both.tokens_BLD[rows], both.mask_BL[rows])
@@ -65,12 +116,12 @@ class MultitaskModel(nn.Module):
         logits: Logits = self.heads[batch.task](*sequences)
         return logits
 
-    def _encode(self, inputs: Inputs, given: PrefixStates | None) -> Encoded:
-        if given is None:
+    def _encode(self, task: str, inputs: Inputs, given: PrefixStates | None) -> Encoded:
+        with ExitStack() as stack:
+            stack.enter_context(self._serving.serve(task, inputs))
+            if given is not None:
+                stack.enter_context(starting_above(given.depth, _stacked(given.sequences_BLD), self.layers))
             states = self.encoder(**inputs.arguments())
-        else:
-            with starting_above(given.depth, _stacked(given.sequences_BLD), self.layers):
-                states = self.encoder(**inputs.arguments())
         return Encoded(states.last_hidden_state, inputs.mask_BL.bool(), inputs.word_ids_BL)
 
 

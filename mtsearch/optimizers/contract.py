@@ -11,11 +11,17 @@ __all__ = ["LayeredModel", "NeedsCurvature"]
 
 
 class LayeredModel(Protocol):
-    """A model that tells how deep each of its parameters lies; the encoder's names start with ``encoder.``."""
+    """A model that tells of each of its parameters how deep it lies, and whether it is pretrained."""
 
     @property
     def depths(self) -> Mapping[str, int]:
-        """By a parameter's name: 0 for embeddings, 1..N for encoder layers from bottom to top, N + 1 for task heads."""
+        """By a parameter's name: 0 for embeddings, 1..N for encoder layers from bottom to top, N + 1 for task heads.
+
+        Parameters that are not in it are somebody else's to step.
+        """
+
+    def is_pretrained(self, name: str) -> bool:
+        """Whether a parameter goes on from pretrained weights, and learns at the encoder's rate."""
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every parameter once, with its name."""

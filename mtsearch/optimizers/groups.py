@@ -37,11 +37,11 @@ def parameter_groups(
         Layer-wise rates: Howard & Ruder 2018, arXiv 1801.06146, section 3.2 (discriminative fine-tuning).
     """
     depths = model.depths
-    named = list(model.named_parameters())
-    top = max((depths[name] for name, _ in named if name.startswith("encoder.")), default=0)
+    named = [(name, parameter) for name, parameter in model.named_parameters() if name in depths]
+    top = max((depths[name] for name, _ in named if model.is_pretrained(name)), default=0)
     groups: dict[tuple[int, Part, bool], dict[str, Any]] = {}
     for name, parameter in named:
-        part: Part = "encoder" if name.startswith("encoder.") else "head"
+        part: Part = "encoder" if model.is_pretrained(name) else "head"
         depth = depths[name]
         decays = parameter.ndim >= 2
         group = groups.setdefault(

@@ -26,7 +26,10 @@ from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import tokenise
 from mtsearch.errors import ConfigError, RunError
 from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
+from mtsearch.model.extension import Host
+from mtsearch.model.layers import find_layers
 from mtsearch.model.multitask import MultitaskModel
+from mtsearch.model.serving import Serving
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
 from mtsearch.training.checkpoint import load_state, read_description
@@ -190,7 +193,7 @@ def build(
 
 
 def build_model(config: TrialConfig, inventories: Mapping[str, Inventory]) -> MultitaskModel:
-    """The pretrained encoder under freshly initialised task heads.
+    """The pretrained encoder with its extensions, under freshly initialised task heads.
 
     A head's initial weights depend on the seed and the task's name alone, not on which other tasks there are.
     """
@@ -200,7 +203,9 @@ def build_model(config: TrialConfig, inventories: Mapping[str, Inventory]) -> Mu
     for name, task in config.tasks.items():
         torch.manual_seed(config.training.seed ^ zlib.crc32(name.encode()))
         heads[name] = task.build_head(hidden_size, config.encoder.pooling, inventories[name])
-    return MultitaskModel(encoder, heads)
+    host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed)
+    extensions = {name: built for name, method in config.extensions().items() if (built := method.build(host))}
+    return MultitaskModel(encoder, heads, host.layers, extensions, host.serving)
 
 
 def load_task(

@@ -45,11 +45,12 @@ def pretrain_heads(parts: Parts) -> tuple[Measurement, ...]:
 def _frozen_encoder(parts: Parts) -> Iterator[None]:
     """Inside, the encoder does not train and has no dropout; afterwards it and torch's generators are as before."""
     model, device = parts.state.model, parts.accelerator.device
-    trained = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
+    not_heads = (parameter for part in (model.encoder, model.extensions) for parameter in part.parameters())
+    trained = [parameter for parameter in not_heads if parameter.requires_grad]
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for parameter in trained:
             parameter.requires_grad_(False)
-        if parts.config.training.cache_frozen:
+        if parts.config.training.cache_frozen and not model.extensions:
             parts.prefix.freeze(model.num_layers)
         try:
             yield

@@ -69,7 +69,7 @@ class TrainState:
     """The model and all that trains it.
 
     Attributes:
-        model: parameters ``encoder.*`` and ``heads.TASK.*``.
+        model: parameters ``encoder.*``, ``extensions.EXTENSION.*`` and ``heads.TASK.*``.
         optimizer: Accelerate's wrapper around the method's optimizer.
         schedule: at work on the optimizer.
         thawing: says what of the model trains now.

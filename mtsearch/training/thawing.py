@@ -39,7 +39,9 @@ class Thawing:
         self.warnings = method.check(model.num_layers, epochs)
         self._model = model
         self._method = method
-        self._parameters = [(p, model.depths[name]) for name, p in model.named_parameters() if p.requires_grad]
+        self._parameters = [
+            (p, model.depths[name]) for name, p in model.named_parameters() if p.requires_grad and name in model.depths
+        ]
         self._initially = method.trainable_depths(model.num_layers, 0)
         self.thawed_at: dict[int, int] = {}
         self.trainable = method.trainable_depths(model.num_layers, epochs - 1)
@@ -67,8 +69,9 @@ class Thawing:
 
     @property
     def frozen_prefix(self) -> int | None:
-        """The highest depth up to which everything is frozen; None where the embeddings train."""
-        lowest = min(self.trainable)
+        """The highest depth up to which nothing trains and nothing is extended; None where the embeddings are."""
+        extended = self._model.lowest_extended_depth
+        lowest = min(self.trainable if extended is None else {*self.trainable, extended})
         return lowest - 1 if lowest else None
 
     def set_training_mode(self) -> None:

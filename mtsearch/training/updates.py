@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from mtsearch.data.plan import PlannedBatch, PlannedUpdate
+from mtsearch.model.multitask import MultitaskModel
 from mtsearch.optimizers.contract import NeedsCurvature
 from mtsearch.regularizers.replay import RandomState
 from mtsearch.training.evaluate import NotFiniteError
@@ -84,7 +85,8 @@ def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> Trained:
         losses = _differentiate_update(parts, lots)
         _estimate_curvature(parts, update)
         if parts.config.training.gradient_clip is not None:
-            stretch.add_norm(accelerator.clip_grad_norm_(state.model.parameters(), parts.config.training.gradient_clip))
+            stepped = (parameter for group in state.optimizer.param_groups for parameter in group["params"])
+            stretch.add_norm(accelerator.clip_grad_norm_(stepped, parts.config.training.gradient_clip))
         with state.thawing.warmed(state.optimizer.param_groups, progress.step):
             overflowed = _step(parts)
         state.optimizer.zero_grad()
@@ -152,6 +154,8 @@ class _Stretch:
             found += [Measurement(task, "train", "loss_weight", w) for task, w in state.weighting.measured().items()]
         if config.unfreezing.name != "none":
             found += [Measurement("", "train", name, value) for name, value in state.thawing.measured().items()]
+        for _, extension in state.model.each_extension():
+            found += [Measurement(task, "train", name, value) for task, name, value in extension.measured()]
         optimizer = state.optimizer.optimizer
         told = [regularizer.measured() for regularizer in state.regularizers]
         told += [optimizer.measured()] if isinstance(optimizer, NeedsCurvature) else []
@@ -186,10 +190,9 @@ def _spread(rows: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
 def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> dict[str, Tensor]:
     """Fill ``grad`` of all parameters with the update's gradient; gives this process's part of each mean loss."""
     state, accelerator = parts.state, parts.accelerator
-    heads = tuple(f"heads.{name}." for name in lots)
     if state.surgery is None or len(lots) < 2 or not _shared(parts):
         losses = {name: _differentiate(parts, own) for name, own in lots.items()}
-        sum_gradients(_named(state.model, (*heads, "encoder.")), accelerator)
+        sum_gradients(_serving(state.model, lots), accelerator)
         return losses
     gradients = parts.task_gradients
     losses = {}
@@ -198,7 +201,8 @@ def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> dict[
         losses[name] = _differentiate(parts, own)
     if accelerator.num_processes > 1:
         gradients.reduce(torch.distributed.all_reduce)
-    sum_gradients(_named(state.model, heads), accelerator)
+    encoder = {id(parameter) for parameter in state.model.encoder.parameters()}
+    sum_gradients((p for p in _serving(state.model, lots) if id(p) not in encoder), accelerator)
     gradients.combine(state.surgery.coefficients(gradients.gramian(), list(lots)))
     return losses
 
@@ -241,10 +245,18 @@ def _loss(parts: Parts, lot: _Lot, *, with_penalties: bool) -> tuple[Tensor, Ten
     random = RandomState.now(parts.accelerator.device) if regularizers else None
     logits = state.model(batch)
     loss = task.kind.loss(logits, batch.targets, task.inventory) * lot.per_loss
-    if random is None:
+    # Taken in any case: what a pass leaves must not be found by a later one.
+    of_pass = [extension.penalty() for _, extension in state.model.each_extension()]
+    if not with_penalties:
         return loss, None
-    penalties = [one.penalty(state.model, batch, task.kind, task.inventory, logits, random) for one in regularizers]
-    return loss, torch.stack(penalties).sum() * lot.per_row
+    penalties = [penalty * len(lot.rows) for penalty in of_pass if penalty is not None]
+    if random is not None:
+        penalties += [
+            one.penalty(state.model, batch, task.kind, task.inventory, logits, random) for one in regularizers
+        ]
+        for _, extension in state.model.each_extension():
+            extension.penalty()  # of the regularizers' own passes, which are not the data's
+    return loss, torch.stack(penalties).sum() * lot.per_row if penalties else None
 
 
 def _estimate_curvature(parts: Parts, update: PlannedUpdate) -> None:
@@ -304,5 +316,7 @@ def _compare_tasks(parts: Parts, batches: PlannedUpdate) -> tuple[list[str], Ten
     return list(lots), gradients_KP @ gradients_KP.T
 
 
-def _named(model: nn.Module, beginnings: tuple[str, ...]) -> Iterator[nn.Parameter]:
-    return (parameter for name, parameter in model.named_parameters() if name.startswith(beginnings))
+def _serving(model: MultitaskModel, tasks: Iterable[str]) -> Iterator[nn.Parameter]:
+    """The parameters that a pass for one of these tasks uses."""
+    served = tuple(tasks)
+    return (parameter for name, parameter in model.named_parameters() if model.serves(name, served))

@@ -46,6 +46,9 @@ class SmallModel(nn.Module):
 
         return {name: depth(name) for name, _ in self.named_parameters()}
 
+    def is_pretrained(self, name: str) -> bool:
+        return name.startswith("encoder.")
+
     def forward(self, ids_BL: Tensor, head: str) -> Tensor:
         x_BLD = self.encoder["embeddings"](ids_BL)
         for layer in self.encoder["layers"]:
@@ -76,6 +79,9 @@ class Quadratic(nn.Module):
     @property
     def depths(self) -> dict[str, int]:
         return {"x": 1}
+
+    def is_pretrained(self, name: str) -> bool:
+        return False
 
     def forward(self) -> Tensor:
         return 0.5 * (self.curvatures * self.x**2).sum()
