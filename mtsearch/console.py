@@ -89,6 +89,7 @@ class Watch:
         self._params = params
         self._begun = time.monotonic()
         self._done_before: int | None = None
+        self._warned: set[str] = set()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Watch:
@@ -106,10 +107,15 @@ class Watch:
 
     def on_event(self, event: Event, state: RunState) -> None:
         """Show what happened."""
-        from mtsearch.search.events import RunStarted
+        from mtsearch.search.events import Reported, RunStarted
 
         if isinstance(event, RunStarted) and event.dashboard:
             self.say(f"Ray's dashboard, while this runs: {event.dashboard}")
+        if isinstance(event, Reported):
+            for warning in event.report.get("warnings", ()):
+                if warning not in self._warned:  # all trials on a node see the same disk
+                    self._warned.add(warning)
+                    self.say(f"warning: {event.trial_id}: {warning}")
         if self._live is not None:
             self._live.update(Group(self._headline(state), _trial_table(state, self._params)))
         elif line := _line(event, state):

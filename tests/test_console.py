@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from mtsearch.console import Watch, duration, number, size
-from mtsearch.search.events import Event
+from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState
 from tests.search.conftest import Story
 
@@ -47,6 +48,17 @@ def test_without_a_terminal_each_thing_that_happens_is_one_line() -> None:
     assert "t0000 suggested: optimizer.lr=0.0001" in lines[0]
     assert "t0000 evaluation 2 (epoch 2): score 0.7500; best of the search 0.7500 (t0000)" in out.getvalue()
     assert "t0001 pruned: because [1 of 3 trials done]" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_went_otherwise_than_asked_is_said_once(terminal: bool) -> None:
+    out = io.StringIO()
+    events = Story().begun(trials=2).suggested(0).started(0).reported(0, 1, 0.5).reported(0, 2, 0.5).events
+    full = {"warnings": ["the disk is full"]}
+    told = [replace(e, report={**e.report, **full}) if isinstance(e, Reported) else e for e in events]
+    with Watch(Console(file=out, force_terminal=terminal, width=160)) as watch:
+        follow(watch, told)
+    assert out.getvalue().count("warning: t0000: the disk is full") == 1
 
 
 def test_a_terminal_shows_progress_best_rungs_and_rows() -> None:

@@ -82,6 +82,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 progress.best_score, progress.best_evaluation = score, progress.evaluation
             state.schedule.after_evaluation(score)
             progress.finished = _why_finished(parts)
+            parts.prefix.publish()
             progress.seconds = seconds_before + time.perf_counter() - begun
             state.report = Report(
                 evaluation=progress.evaluation,
@@ -95,6 +96,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 best_evaluation=progress.best_evaluation,
                 measurements=(*pretrained, *trained.measurements, *evaluations),
                 interference=trained.interference,
+                warnings=parts.prefix.take_warnings(),
                 outcome="finished" if progress.finished else "running",
                 reason=progress.finished,
                 facts={**facts, **_costs(parts)},
@@ -102,7 +104,6 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             )
             pretrained = ()
             _save(parts, predictions)
-            parts.prefix.publish()
             trace.write(state.report)
             go_on = False
             try:

@@ -54,6 +54,7 @@ class PrefixCache:
         self._key = ""
         self._kept: WeakKeyDictionary[EncodedSplit, tuple[Activations, ...]] = WeakKeyDictionary()
         self._keeps = True
+        self._warnings: list[str] = []
 
     def freeze(self, depth: int | None) -> None:
         """Say what is frozen from now on; saying the same again costs nothing.
@@ -74,7 +75,7 @@ class PrefixCache:
             self._depth, self._key = depth, self._prefix_key(depth)
         else:
             kind = type(encoder).__name__
-            _LOG.warning("%s cannot be started above its %d frozen layers: they are computed each time", kind, depth)
+            self._warn(f"{kind} cannot be started above its {depth} frozen layers: they are computed each time")
 
     def batch(self, split: EncodedSplit, rows: npt.NDArray[np.int64]) -> Batch:
         """These rows of a split on the trial's device, with their states where something is frozen."""
@@ -103,11 +104,19 @@ class PrefixCache:
             self._keeps = False
             for kept in self._all_kept():
                 kept.forget_unwritten()
-            _LOG.warning(
-                "what frozen layers give can no longer be cached (%s), and is computed each time; make room on the "
-                "disk, raise MTSEARCH_CACHE_BYTES, or let MTSEARCH_CACHE name another folder",
-                error.strerror or error,
+            self._warn(
+                f"what frozen layers give can no longer be cached ({error.strerror or error}), and is computed each "
+                "time; make room on the disk, raise MTSEARCH_CACHE_BYTES, or let MTSEARCH_CACHE name another folder"
             )
+
+    def _warn(self, line: str) -> None:
+        _LOG.warning(line)
+        self._warnings.append(line)
+
+    def take_warnings(self) -> tuple[str, ...]:
+        """What went otherwise than asked since the last call, a line each."""
+        taken, self._warnings = tuple(self._warnings), []
+        return taken
 
     def _all_kept(self) -> Iterator[Activations]:
         for both in self._kept.values():

@@ -79,6 +79,7 @@ class Report:
             ``examples_per_second``, ``start_seconds``.
         checkpoint: name of this evaluation's checkpoint, a folder under ``checkpoints/`` of the place; None if none.
         interference: every pair of tasks once whose gradients were compared since the last evaluation.
+        warnings: what went otherwise than asked since the last report, a line each.
     """
 
     evaluation: int
@@ -96,6 +97,7 @@ class Report:
     facts: Mapping[str, float]
     checkpoint: str | None
     interference: tuple[Interference, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a file or another process."""
@@ -103,7 +105,8 @@ class Report:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Report:
-        """The report of :meth:`to_json`, also of a version that did not tell of interference."""
+        """The report of :meth:`to_json`, also of a version that told less."""
         measurements = tuple(Measurement(**measurement) for measurement in state["measurements"])
         interference = tuple(Interference(**pair) for pair in state.get("interference", ()))
-        return cls(**{**state, "measurements": measurements, "interference": interference})
+        warnings = tuple(state.get("warnings", ()))
+        return cls(**{**state, "measurements": measurements, "interference": interference, "warnings": warnings})

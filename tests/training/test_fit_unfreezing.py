@@ -184,3 +184,9 @@ def test_layers_that_never_thaw_are_warned_of(start: Start, caplog: pytest.LogCa
         start(**{**GRADUAL, "training": {"epochs": 2}})
     (warning,) = caplog.messages
     assert "2 epochs leave 1 of 2 layers and the embeddings frozen to the end" in warning
+
+
+def test_a_report_says_that_the_cache_was_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTSEARCH_CACHE_BYTES", "10")
+    reports = list(fit(start(**GRADUAL)))
+    assert ["can no longer be cached" in " ".join(report.warnings) for report in reports].count(True) == 1

@@ -194,6 +194,7 @@ def test_a_cache_that_cannot_be_written_is_given_up_with_one_warning_and_the_sam
             cache.publish()
     (warning,) = caplog.messages
     assert "is computed each time; make room" in warning
+    assert (cache.take_warnings(), cache.take_warnings()) == ((warning,), ())
 
 
 def test_an_encoder_that_cannot_be_parted_goes_on_whole_and_says_so_once(

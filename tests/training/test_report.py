@@ -24,6 +24,7 @@ def report() -> Report:
         facts={"parameters": 100},
         checkpoint="evaluation-0002",
         interference=(Interference("sentiment", "paraphrase", -0.25, 4),),
+        warnings=("the disk is full",),
     )
 
 
@@ -31,7 +32,7 @@ def test_a_report_comes_back_from_json_as_it_was() -> None:
     assert Report.from_json(json.loads(json.dumps(report().to_json()))) == report()
 
 
-def test_a_report_of_before_interference_was_measured_is_read() -> None:
+def test_a_report_of_before_interference_was_measured_and_warnings_were_told_is_read() -> None:
     state = report().to_json()
-    del state["interference"]
-    assert Report.from_json(state).interference == ()
+    del state["interference"], state["warnings"]
+    assert (Report.from_json(state).interference, Report.from_json(state).warnings) == ((), ())
