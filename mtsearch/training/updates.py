@@ -112,11 +112,13 @@ class _Stretch:
         self._parts = parts
         self._losses = {name: torch.zeros((), device=device) for name in parts.tasks}
         self._num_updates = dict.fromkeys(parts.tasks, 0)
+        self._num_all_updates = 0
         self._norms, self._num_norms = torch.zeros((), device=device), torch.zeros((), device=device)
         self.agreement = Agreement(tuple(parts.tasks))
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Count an update's losses: each task's mean, or this process's part of it."""
+        self._num_all_updates += 1
         for name, loss in losses.items():
             self._losses[name] += loss
             self._num_updates[name] += 1
@@ -145,6 +147,9 @@ class _Stretch:
             for name, count in self._num_updates.items()
             if count
         ]
+        if config.sampler.mixed:  # with shares far from even few updates have several tasks to weigh or compare
+            per_update = sum(self._num_updates.values()) / self._num_all_updates
+            found.append(Measurement("", "train", "tasks_per_update", per_update))
         # Of several depths with rates of their own the top one's is told.
         rates = {group["part"]: group["lr"] for group in state.optimizer.param_groups}
         found += [Measurement("", "train", f"{part}_lr", rate) for part, rate in rates.items()]

@@ -344,3 +344,12 @@ def test_an_overflow_of_fp16_does_not_count_in_the_gradients_norm(start: Start) 
     parts.accelerator.clip_grad_norm_ = lambda *_: next(norms)
     told = train_updates(parts, plan(parts)[:3]).measurements
     assert [m.value for m in told if m.metric == "gradient_norm"] == [3.0]
+
+
+def test_mixed_updates_tell_how_many_tasks_they_hold(start: Start) -> None:
+    parts = start(**STILL, sampler={"name": "proportional", "mixed": True, "examples_per_epoch": 24}, training=UNEVEN)
+    updates = plan(parts)
+    (told,) = (m.value for m in train_updates(parts, updates).measurements if m.metric == "tasks_per_update")
+    assert told == sum(len({batch.task for batch in update}) for update in updates) / len(updates)
+    alone = start(**STILL, training=UNEVEN)
+    assert not [m for m in train_updates(alone, plan(alone)[:1]).measurements if m.metric == "tasks_per_update"]
