@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from mtsearch.data.batching import EncodedSplit
 from mtsearch.data.plan import plan_epoch
+from mtsearch.model.layers import evaluation_mode
 from mtsearch.training.parts import Parts
 from mtsearch.training.updates import start_epoch, train_updates
 
@@ -22,6 +24,7 @@ class Probe:
     """Estimates for one trial, on this machine, with nothing else running.
 
     Attributes:
+        pretraining_seconds: of individual pretraining, before all else.
         seconds_per_epoch: training alone.
         seconds_per_evaluation: of all tasks on dev.
         num_epochs: of the whole trial.
@@ -29,6 +32,7 @@ class Probe:
         weight_bytes: of the model's weights on disk; a state to go on from takes about three times that.
     """
 
+    pretraining_seconds: float
     seconds_per_epoch: float
     seconds_per_evaluation: float
     num_epochs: int
@@ -38,16 +42,17 @@ class Probe:
     def seconds(self, evaluations: float) -> float:
         """What a trial takes that is stopped after so many evaluations."""
         share = evaluations / self.num_evaluations
-        return share * self.num_epochs * self.seconds_per_epoch + evaluations * self.seconds_per_evaluation
+        training = share * self.num_epochs * self.seconds_per_epoch
+        return self.pretraining_seconds + training + evaluations * self.seconds_per_evaluation
 
 
 def probe(parts: Parts) -> Probe:
     """Time a few updates and a part of an evaluation; the parts are of no use for training afterwards.
 
     They are timed as the first epoch has them: frozen as it is, and computing what later epochs find in the cache.
-    Individual pretraining is not counted.
     """
     training = parts.config.training
+    pretraining_seconds = _pretraining_seconds(parts)  # before anything of the encoder is kept
     splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
     updates, _ = plan_epoch(
         parts.config.sampler,
@@ -68,24 +73,37 @@ def probe(parts: Parts) -> Probe:
     train_updates(parts, timed)
     per_update = (time.perf_counter() - begun) / len(timed)
     return Probe(
+        pretraining_seconds=pretraining_seconds,
         seconds_per_epoch=per_update * sum(parts.updates_per_epoch) / training.epochs,
-        seconds_per_evaluation=_evaluation_seconds(parts),
+        seconds_per_evaluation=sum(_pass_seconds(parts, task.splits["dev"]) for task in parts.tasks.values()),
         num_epochs=training.epochs,
         num_evaluations=training.epochs * training.evaluations_per_epoch,
         weight_bytes=sum(p.numel() * p.element_size() for p in parts.state.model.parameters()),
     )
 
 
-def _evaluation_seconds(parts: Parts) -> float:
+def _pretraining_seconds(parts: Parts) -> float:
+    """The encoder's passes over what individual pretraining sees, once if they are kept; the task heads take little."""
+    wanted = parts.config.training.individual_pretraining
+    if wanted is None:
+        return 0.0
+    is_kept = parts.config.training.cache_frozen and not parts.state.model.extensions
     seconds = 0.0
-    parts.state.model.eval()
-    with torch.inference_mode(), parts.accelerator.autocast():
-        for task in parts.tasks.values():
-            split = task.splits["dev"]
-            lots = list(split.in_length_order(parts.config.training.evaluation_batch_size))
-            sample = lots[:: max(1, len(lots) // _LOTS)]  # lots come longest first: take some of every length
-            begun = time.perf_counter()
-            for rows in sample:
-                parts.state.model(parts.prefix.batch(split, rows))
-            seconds += (time.perf_counter() - begun) * len(lots) / len(sample)
+    for name, task in parts.tasks.items():
+        train, dev = task.splits["train"], task.splits["dev"]
+        quota = parts.config.sampler.quotas({name: train.num_examples}, 0, wanted.epochs)[name]
+        passes = wanted.epochs * quota / train.num_examples
+        seconds += (min(1.0, passes) if is_kept else passes) * _pass_seconds(parts, train)
+        seconds += (1 if is_kept else 1 + wanted.epochs) * _pass_seconds(parts, dev)
     return seconds
+
+
+def _pass_seconds(parts: Parts, split: EncodedSplit) -> float:
+    """Of a forward pass over a whole split, from a part of it."""
+    with evaluation_mode(parts.state.model), torch.inference_mode(), parts.accelerator.autocast():
+        lots = list(split.in_length_order(parts.config.training.evaluation_batch_size))
+        sample = lots[:: max(1, len(lots) // _LOTS)]  # lots come longest first: take some of every length
+        begun = time.perf_counter()
+        for rows in sample:
+            parts.state.model(parts.prefix.batch(split, rows))
+        return (time.perf_counter() - begun) * len(lots) / len(sample)

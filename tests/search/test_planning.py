@@ -17,7 +17,7 @@ def test_each_rung_lets_its_share_go_on() -> None:
     assert expected_evaluations((1, 3), 3.0, 6) == pytest.approx(1 + 2 / 3 + 3 / 9)
 
 
-def test_a_trials_seconds_are_its_epochs_and_its_evaluations() -> None:
-    probed = Probe(10.0, 2.0, num_epochs=4, num_evaluations=8, weight_bytes=1)
-    assert probed.seconds(8) == 4 * 10 + 8 * 2
-    assert probed.seconds(2) == 1 * 10 + 2 * 2
+def test_a_trials_seconds_are_its_pretraining_its_epochs_and_its_evaluations() -> None:
+    probed = Probe(5.0, 10.0, 2.0, num_epochs=4, num_evaluations=8, weight_bytes=1)
+    assert probed.seconds(8) == 5 + 4 * 10 + 8 * 2
+    assert probed.seconds(2) == 5 + 1 * 10 + 2 * 2
