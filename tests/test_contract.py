@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import BaseModel
 
+from mtsearch.adapters import Adapters
 from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
 from mtsearch.optimizers import Optimizer
 from mtsearch.regularizers import Regularizers
@@ -51,12 +52,14 @@ METHODS: dict[str, Any] = {
     "weighting": Weighting,
     "surgery": Surgery,
     "unfreezing": Unfreezing,
+    "adapters": Adapters,
 }
 MIXED = {"sampler": {"name": "uniform", "mixed": True}}
 FIELDS: dict[str, dict[str, Any]] = {  # beyond the name, so that two epochs of the tiny trial show the method at work
     "sophiah": {"hessian_interval": 3, "lr": 1e-3},
     "gradual": {"initially": 1, "warmup_updates": 2},
     "layers": {"first": 2},
+    "pal": {"rank": 8, "attention_heads": 2, "dropout": 0.1},
 }
 ENTRIES = [
     *(

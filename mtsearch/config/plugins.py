@@ -10,6 +10,7 @@ A plugin defines any of these names, each a tuple::
     WEIGHTINGS   the same, as in mtsearch.weighting
     SURGERIES    the same, as in mtsearch.surgery
     UNFREEZINGS  config classes with ``name: Literal["..."]``, as in mtsearch.unfreezing
+    ADAPTERS     config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.adapters
 
 Nothing registers itself: what is not in these tuples does not exist. The driver and every worker load the
 same modules.
@@ -47,6 +48,7 @@ class Tables:
     weightings: tuple[type[BaseModel], ...]
     surgeries: tuple[type[BaseModel], ...]
     unfreezings: tuple[type[BaseModel], ...]
+    adapters: tuple[type[BaseModel], ...]
     metrics: Mapping[str, Metric]
 
 
@@ -81,6 +83,7 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
         weightings=classes("WEIGHTINGS"),
         surgeries=classes("SURGERIES"),
         unfreezings=classes("UNFREEZINGS"),
+        adapters=classes("ADAPTERS"),
         metrics=MappingProxyType(metrics),
     )
 

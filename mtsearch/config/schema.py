@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
+from mtsearch.adapters import Adapters
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig, without_nulls
 from mtsearch.optimizers import Optimizer
@@ -40,6 +41,7 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
         "optimizer": (Optimizer, tables.optimizers),
         "schedule": (Schedule, tables.schedules),
         "unfreezing": (Unfreezing, tables.unfreezings),
+        "adapters": (Adapters, tables.adapters),
     }
     fields: dict[str, Any] = {
         "tasks": (Annotated[dict[str, task], BeforeValidator(without_nulls)], Field(min_length=1)),

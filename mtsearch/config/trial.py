@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mtsearch.adapters import Adapters, NoAdapters
 from mtsearch.config.base import Frozen
 from mtsearch.config.plugins import load_tables
 from mtsearch.model.extension import ExtensionMethod
@@ -130,6 +131,8 @@ class TrialConfig(Frozen):
     """The learning-rate schedule."""
     unfreezing: Unfreezing = Everything()
     """Which layers train when."""
+    adapters: Adapters = NoAdapters()
+    """Layers of each task's own beside the encoder's."""
 
     @model_validator(mode="after")
     def _task_names_are_plain(self) -> TrialConfig:
@@ -171,7 +174,7 @@ class TrialConfig(Frozen):
 
     def extensions(self) -> Mapping[str, ExtensionMethod]:
         """What is built into the encoder, by the name of its section; built in this order."""
-        return {}
+        return {"adapters": self.adapters}
 
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""

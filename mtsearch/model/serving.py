@@ -22,7 +22,7 @@ class Serving:
     def __init__(self) -> None:
         self._task = ""
         self._inputs: Inputs | None = None
-        self._calls: Counter[nn.Module] = Counter()
+        self._calls: Counter[tuple[nn.Module, ...]] = Counter()
 
     @contextmanager
     def serve(self, task: str, inputs: Inputs) -> Iterator[None]:
@@ -54,7 +54,10 @@ class Serving:
         assert self._inputs is not None
         return self._inputs
 
-    def nth_call(self, module: nn.Module) -> int:
-        """How often this was asked of the module before in the pass: which layer it is, of those that share it."""
-        self._calls[module] += 1
-        return self._calls[module] - 1
+    def nth_call(self, *modules: nn.Module) -> int:
+        """How often this was asked of the same modules before in the pass: which layer it is, of those that share one.
+
+        An extension names itself beside the module that is called, so that no other one counts along.
+        """
+        self._calls[modules] += 1
+        return self._calls[modules] - 1

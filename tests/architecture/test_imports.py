@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis" / "mtsearch_analysis"}
 
 METHODS = (
+    "mtsearch.adapters",
     "mtsearch.optimizers",
     "mtsearch.regularizers",
     "mtsearch.samplers",
@@ -29,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.errors": (),
     "mtsearch.config.base": (),
     **dict.fromkeys(METHODS, ("mtsearch.config.base",)),
+    "mtsearch.adapters": ("mtsearch.config.base", "mtsearch.model.extension", "mtsearch.model.layers"),
     # They run the model once more, and compare what it gives by the task kind's distance.
     "mtsearch.regularizers": (
         "mtsearch.config.base",
