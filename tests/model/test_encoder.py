@@ -107,6 +107,7 @@ SIZES = {"vocab_size": 200, "hidden_size": 32, "num_hidden_layers": 2, "num_atte
 FAMILIES: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
     "bert": (transformers.BertConfig, {}),
     "roberta": (transformers.RobertaConfig, {}),
+    "xlm-roberta": (transformers.XLMRobertaConfig, {}),
     "electra": (transformers.ElectraConfig, {}),
     "distilbert": (transformers.DistilBertConfig, {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}),
     "deberta-v2": (transformers.DebertaV2Config, {}),
