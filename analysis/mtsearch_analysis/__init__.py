@@ -13,6 +13,7 @@ from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.parallel import parallel_figure
+from mtsearch_analysis.pareto import pareto_figure, pareto_front
 from mtsearch_analysis.report import write_report
 from mtsearch_analysis.summary import summarise
 
@@ -26,6 +27,8 @@ __all__ = [
     "learning_curves",
     "load_run",
     "parallel_figure",
+    "pareto_figure",
+    "pareto_front",
     "summarise",
     "task_table",
     "tasks_lost",

@@ -47,7 +47,7 @@ class Run:
 
     @property
     def main_metric(self) -> str:
-        """What ``score`` measures: ``mean_score`` or a task's ``task.metric``."""
+        """What ``score`` measures: ``mean_score`` or a task's ``task.metric``; the first of several objectives."""
         return self.objective.metric
 
     @property
@@ -85,8 +85,8 @@ class Run:
 
     def direction_of(self, metric: str) -> Direction:
         """Whether more or less of a metric is better: a loss is minimised, every other metric is a score."""
-        if metric == self.main_metric:
-            return self.direction
+        if metric in self.objective.metrics:
+            return self.objective.metrics[metric]
         return "minimize" if split_metric(metric)[1] == "loss" else "maximize"
 
 
@@ -140,10 +140,15 @@ def _read_table(table: Table, folder: Path) -> pa.Table:
     for part, piece in zip(parts, pieces, strict=True):
         table.check(piece.schema, part)
     try:
-        return pa.concat_tables(pieces, promote_options="permissive")
+        values = pa.concat_tables(pieces, promote_options="permissive")
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: its part files disagree on a column's type ({reason})") from error
+    for position, column in enumerate(table.columns):
+        if column.name not in values.column_names:  # an earlier version did not have it
+            nulls = pa.nulls(values.num_rows, column.dtype)
+            values = values.add_column(position, pa.field(column.name, column.dtype), nulls)
+    return values
 
 
 _NULLABLE_TYPES = {

@@ -22,6 +22,7 @@ from mtsearch_analysis.best import best_trials, task_table
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.parallel import parallel_figure
+from mtsearch_analysis.pareto import pareto_figure, pareto_front
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.tables import STATUSES, split_metric
 
@@ -71,6 +72,7 @@ def write_report(run: Run, out: str | Path | None = None) -> Path:
         summary=summarise(run),
         key_figures=_key_figures(run),
         winner=_winner(run),
+        front=_front(run),
         trial_columns=_trial_columns(run),
         trial_rows=_trial_rows(run),
         figures=_figures(run),
@@ -136,6 +138,25 @@ def _winner(run: Run) -> dict[str, Any] | None:
     }
 
 
+def _front(run: Run) -> dict[str, Any] | None:
+    """The Pareto front's table; None where the search has one objective."""
+    if not run.objective.others:
+        return None
+    headings = {
+        f"best/{name}": f"{name} {'↓' if direction == 'minimize' else '↑'}"
+        for name, direction in run.objective.metrics.items()
+        if f"best/{name}" in run.trials  # until the first report it is not
+    }
+    headings |= {column: column.removeprefix("config/") for column in run.varied_columns}
+    return {
+        "headings": [(text, pd.api.types.is_numeric_dtype(run.trials[column])) for column, text in headings.items()],
+        "rows": [
+            (row["trial_id"], [wording.setting(row[column]) for column in headings])
+            for row in pareto_front(run).to_dict("records")
+        ],
+    }
+
+
 def _counted(trainable: Any, total: Any) -> str:
     if pd.isna(total):
         return "–"
@@ -171,24 +192,33 @@ def _trial_columns(run: Run) -> list[tuple[str, bool]]:
         (column.removeprefix("config/"), pd.api.types.is_numeric_dtype(run.trials[column]))
         for column in run.varied_columns
     ]
-    tasks = [(name, True) for name in run.task_metrics if name != run.main_metric]
+    tasks = [(name, True) for name in _shown_metrics(run)]
+    front = [("on the front", False)] if run.objective.others else []
     cost = [("best epoch", True), ("examples", True), ("time", True)]
     return [
         ("trial", False),
         ("status", False),
         (run.main_metric, True),
         *tasks,
+        *front,
         *settings,
         *cost,
         ("why it stopped", False),
     ]
 
 
+def _shown_metrics(run: Run) -> list[str]:
+    """What the trials table shows beside the main metric: the tasks', and what else the search is for."""
+    names = dict.fromkeys([*run.task_metrics, *run.objective.others])
+    return [name for name in names if name != run.main_metric and f"best/{name}" in run.trials]
+
+
 def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
     """(status, cells) of each trial: the best first, then those without a score in their order."""
     ranked = best_trials(run, n=None)
     order = pd.concat([ranked, run.trials[run.trials["score"].isna()].sort_values("number")])
-    task_columns = [f"best/{name}" for name in run.task_metrics if name != run.main_metric]
+    task_columns = [f"best/{name}" for name in _shown_metrics(run)]
+    front_columns = ["pareto"] if run.objective.others else []
     for row in order.to_dict("records"):
         yield (
             row["status"],
@@ -196,6 +226,7 @@ def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
                 _Cell(row["trial_id"], float(row["number"])),
                 _Cell(row["status"], row["status"]),
                 *(_Cell(wording.score(row[column]), _key(row[column])) for column in ["score", *task_columns]),
+                *(_Cell(_yes_or_no(row[column]), _key(row[column])) for column in front_columns),
                 *(_Cell(wording.setting(row[column]), _key(row[column])) for column in run.varied_columns),
                 _Cell(wording.setting(row["best/epoch"]), _key(row["best/epoch"])),
                 _Cell(
@@ -205,6 +236,10 @@ def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
                 _Cell(wording.setting(row["stop_reason"]), _key(row["stop_reason"])),
             ],
         )
+
+
+def _yes_or_no(value: Any) -> str:
+    return "–" if pd.isna(value) else "yes" if value else "no"
 
 
 def _key(value: Any) -> float | str | None:
@@ -227,6 +262,15 @@ def _figures(run: Run) -> dict[str, list[_Figure]]:
                 "A line is a trial, coloured by what became of it.",
                 curve_figure(_best_ranked(curves, _MOST_CURVES)),
             )
+        ],
+        "pareto": [
+            _figure(
+                f"pareto-{position}",
+                f"{run.main_metric} against {name}, each completed trial at its best epoch. Orange trials are on the "
+                "Pareto front" + (", which no trial lies beyond." if len(run.objective.others) == 1 else "."),
+                pareto_figure(run, against=name),
+            )
+            for position, name in enumerate(run.objective.others)
         ],
         "tasks": [
             _figure(

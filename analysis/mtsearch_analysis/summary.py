@@ -6,12 +6,14 @@ import pandas as pd
 
 from mtsearch_analysis.best import best_trials, tasks_lost
 from mtsearch_analysis.load import Run
+from mtsearch_analysis.pareto import pareto_front
 from mtsearch_analysis.tables import STATUSES, split_metric
 from mtsearch_analysis.wording import count, duration, large, listing, score
 
 __all__ = ["summarise"]
 
 _MOST_SETTINGS_NAMED = 8
+_MOST_TRIALS_NAMED = 8
 
 
 def summarise(run: Run) -> list[str]:
@@ -23,6 +25,7 @@ def summarise(run: Run) -> list[str]:
         *_whether_it_runs(run),
         *_what_won(run),
         *_where_it_lost(run),
+        *_what_is_traded_off(run),
         *_how_sure(run),
         _what_it_cost(run),
         _what_became_of_them(run),
@@ -36,7 +39,9 @@ def _what_was_searched(run: Run) -> str:
         shown = [*shown, f"{len(names) - len(shown)} more"]
     over = f" over {count(len(names), 'setting')} ({listing(shown)})" if names else ""
     tasks = listing([split_metric(name)[0] for name in run.task_metrics])
-    goal = f"the {'lowest' if run.direction == 'minimize' else 'highest'} {run.main_metric}"
+    goal = listing(
+        [f"the {'lowest' if way == 'minimize' else 'highest'} {name}" for name, way in run.objective.metrics.items()]
+    )
     return f"{run.name} tried {count(len(run.trials), 'config')}{over} for {goal}{f' on {tasks}' if tasks else ''}."
 
 
@@ -83,6 +88,22 @@ def _where_it_lost(run: Run) -> list[str]:
         for row in lost.to_dict("records")
     ]
     return [f"It is beaten {listing(cases)}."]
+
+
+def _what_is_traded_off(run: Run) -> list[str]:
+    if not run.objective.others:
+        return []
+    judged = run.trials["pareto"].dropna()
+    if judged.empty:
+        return ["No trial has completed yet, so there is no Pareto front."]
+    names = [str(name) for name in pareto_front(run)["trial_id"]]
+    shown = names if len(names) <= _MOST_TRIALS_NAMED else [*names[:_MOST_TRIALS_NAMED], "others"]
+    traded = listing(list(run.objective.metrics))
+    return [
+        f"Of {count(len(judged), 'trial')} that completed, {len(names)} {'is' if len(names) == 1 else 'are'} on the "
+        f"Pareto front of {traded}{f' ({listing(shown)})' if names else ''}: no other is as good on all of these and "
+        "better on one."
+    ]
 
 
 def _how_sure(run: Run) -> list[str]:

@@ -44,6 +44,7 @@ class Column:
         unit: what one step of its values is ("seconds", "examples", "ratio"); empty for names and words.
         doc: what it says, in one line.
         nullable: whether a row may leave it empty.
+        since: the version of the table that first had it; null in a file of an earlier one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Column:
     unit: str
     doc: str
     nullable: bool = True
+    since: int = 1
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Table:
                 f"{path}: written as version {version} of the {self.name} table, and this mtsearch-analysis "
                 f"reads up to version {self.version}; install a newer one"
             )
-        missing = [column.name for column in self.columns if column.name not in schema.names]
+        missing = [c.name for c in self.columns if c.since <= version and c.name not in schema.names]
         if missing:
             raise ValueError(
                 f"{path}: the {self.name} table lacks {', '.join(map(repr, missing))}; "
@@ -207,14 +209,21 @@ class Objective:
     """What a search optimises; recorded in the metadata of ``trials.parquet``.
 
     Args:
-        metric: ``mean_score``, or one task's as ``task.metric``.
+        metric: ``mean_score``, or one task's as ``task.metric``; of several the first, which says what is best.
         direction: whether more or less of it is better.
         task_metrics: each task's main metric as ``task.metric``, in the order of the tasks.
+        others: what else the search is for, with its direction; empty for a search with one objective.
     """
 
     metric: str = "mean_score"
     direction: Direction = "maximize"
     task_metrics: tuple[str, ...] = field(default=())
+    others: Mapping[str, Direction] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> Mapping[str, Direction]:
+        """All that the search is for, with its direction; the first says what is best."""
+        return {self.metric: self.direction, **self.others}
 
     def metadata(self) -> dict[str, str]:
         """The entries for the file's metadata."""
@@ -222,6 +231,7 @@ class Objective:
             "mtsearch_metric": self.metric,
             "mtsearch_direction": self.direction,
             "mtsearch_task_metrics": json.dumps(self.task_metrics),
+            "mtsearch_other_metrics": json.dumps(dict(self.others)),
         }
 
     @classmethod
@@ -232,6 +242,7 @@ class Objective:
             metric=metadata.get("mtsearch_metric", cls.metric),
             direction="minimize" if metadata.get("mtsearch_direction") == "minimize" else "maximize",
             task_metrics=tuple(json.loads(metadata.get("mtsearch_task_metrics", "[]"))),
+            others=json.loads(metadata.get("mtsearch_other_metrics", "{}")),
         )
 
 
@@ -240,7 +251,7 @@ _TIME = pa.timestamp("ms", tz="UTC")
 TRIALS = Table(
     name="trials",
     file="trials.parquet",
-    version=1,
+    version=2,
     columns=(
         Column("trial_id", pa.string(), "", "the trial's name, such as t0003", nullable=False),
         Column("number", pa.int32(), "trials", "order of suggestion, from 0", nullable=False),
@@ -253,6 +264,14 @@ TRIALS = Table(
         Column("evaluations", pa.int32(), "evaluations", "how often it reported", nullable=False),
         Column("epoch", pa.float64(), "epochs", "how far it trained"),
         Column("score", pa.float64(), "ratio", "best main metric so far; null if it never reported one"),
+        Column(
+            "pareto",
+            pa.bool_(),
+            "",
+            "whether a completed trial is on the Pareto front: no other is as good on every objective and better on "
+            "one, at their best epochs; null for other trials, and in a search with one objective",
+            since=2,
+        ),
         Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric"),
         Column("best/mean_score", pa.float64(), "ratio", "mean_score at that epoch"),
         Column("last/epoch", pa.float64(), "epochs", "epoch of the last evaluation"),

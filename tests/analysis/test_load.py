@@ -135,11 +135,22 @@ def test_a_table_that_lost_a_column_is_refused(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+def test_a_table_of_an_earlier_version_has_nulls_for_what_came_later(tmp_path: Path) -> None:
+    write_tables(tmp_path, [trial_row(0, 0.5)], [])
+    table = pq.read_table(tmp_path / TRIALS.file).drop_columns(["pareto"])
+    pq.write_table(
+        table.replace_schema_metadata({**table.schema.metadata, b"mtsearch_version": b"1"}), tmp_path / TRIALS.file
+    )
+    trials = load_run(tmp_path).trials
+    assert list(trials.columns) == [column.name for column in TRIALS.columns]
+    assert trials["pareto"].isna().all()
+
+
 def test_a_newer_table_is_refused_with_both_versions(tmp_path: Path) -> None:
     write_tables(tmp_path, [trial_row(0)], [])
     newer = replace(TRIALS, version=TRIALS.version + 1).from_rows([trial_row(0)])
     pq.write_table(newer, tmp_path / TRIALS.file)
-    with pytest.raises(ValueError, match=r"version 2 of the trials table.*reads up to version 1; install a newer"):
+    with pytest.raises(ValueError, match=r"version 3 of the trials table.*reads up to version 2; install a newer"):
         load_run(tmp_path)
 
 

@@ -11,6 +11,7 @@ from mtsearch_analysis import wording
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.report import write_report
+from mtsearch_analysis.tables import Objective
 from tests.analysis.run_folders import metric_row, trial_row, write_run, write_tables
 
 
@@ -182,3 +183,29 @@ def test_a_search_that_has_just_begun_has_a_report(tmp_path: Path, rows: list[di
 def test_a_thousand_trials_stay_under_ten_megabytes(tmp_path: Path) -> None:
     run = load_run(write_run(tmp_path, num_trials=1000))
     assert write_report(run).stat().st_size < 10_000_000
+
+
+def test_a_search_with_several_objectives_shows_its_front(tmp_path: Path) -> None:
+    objective = Objective(others={"open_heads": "minimize"})
+    rows = [
+        trial_row(0, 0.5, pareto=True, **{"best/mean_score": 0.5, "best/open_heads": 10, "config/lr": 0.1}),
+        trial_row(1, 0.4, pareto=False, **{"best/mean_score": 0.4, "best/open_heads": 72, "config/lr": 0.2}),
+    ]
+    metrics = [metric_row("t0000", 1, 0.5), metric_row("t0001", 1, 0.4)]
+    run = load_run(write_tables(tmp_path, rows, metrics, objective))
+    page = _Page(write_report(run).read_text(encoding="utf-8"))
+    assert ["trial", "mean_score ↑", "open_heads ↓", "lr"] in page.rows
+    assert ["t0000", "0.5", "10", "0.1"] in page.rows
+    assert "pareto-0" in page.ids
+    trials = [row for row in page.rows if row[1:2] in (["status"], ["completed"])]
+    assert [row[4] for row in trials] == ["on the front", "yes", "no"]
+
+
+def test_before_the_first_report_the_front_is_empty(tmp_path: Path) -> None:
+    objective = Objective(others={"open_heads": "minimize"})
+    run = load_run(write_tables(tmp_path, [trial_row(0, status="running")], [], objective))
+    assert "No trial has completed yet." in _Page(write_report(run).read_text(encoding="utf-8")).text
+
+
+def test_one_objective_has_no_section_for_a_front(page: _Page) -> None:
+    assert "front" not in page.ids

@@ -63,3 +63,19 @@ def test_a_run_without_trials_says_so(tmp_path: Path) -> None:
 def test_different_seeds_need_no_caution(tmp_path: Path) -> None:
     run = load_run(write_tables(tmp_path / "run", [trial_row(0, 0.5, seed=1), trial_row(1, 0.4, seed=2)], []))
     assert not any("seed" in sentence for sentence in summarise(run))
+
+
+def test_several_objectives_are_named_and_their_front_is_told(tmp_path: Path) -> None:
+    def trial(number: int, score: float, heads: float, pareto: bool | None) -> dict[str, object]:
+        return trial_row(number, score, pareto=pareto, **{"best/open_heads": heads})
+
+    rows = [trial(0, 0.5, 10, True), trial(1, 0.7, 72, True), trial(2, 0.4, 40, False), trial_row(3, status="failed")]
+    run = load_run(write_tables(tmp_path / "small", rows, [], Objective(others={"open_heads": "minimize"})))
+    told = summarise(run)
+    assert told[0] == "small tried 4 configs for the highest mean_score and the lowest open_heads."
+    assert (
+        "Of 3 trials that completed, 2 are on the Pareto front of mean_score and open_heads (t0001 and t0000): "
+        "no other is as good on all of these and better on one."
+    ) in told
+    unfinished = load_run(write_tables(tmp_path / "new", [trial_row(0, 0.5, status="running")], [], run.objective))
+    assert "No trial has completed yet, so there is no Pareto front." in summarise(unfinished)

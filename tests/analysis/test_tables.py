@@ -99,3 +99,14 @@ def test_a_row_without_what_it_must_have_is_refused() -> None:
 def test_a_metric_belongs_to_the_task_before_its_first_dot() -> None:
     assert split_metric("sentiment.accuracy") == ("sentiment", "accuracy")
     assert split_metric("mean_score") == ("", "mean_score")
+
+
+def test_the_objectives_of_a_search_are_told_apart_and_come_back() -> None:
+    objective = Objective("sentiment.accuracy", others={"open_heads": "minimize", "mean_score": "maximize"})
+    back = Objective.from_schema(TRIALS.from_rows([], objective.metadata()).schema)
+    assert back == objective
+    assert list(back.metrics.items()) == [
+        ("sentiment.accuracy", "maximize"),
+        ("open_heads", "minimize"),
+        ("mean_score", "maximize"),
+    ]
