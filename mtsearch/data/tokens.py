@@ -10,18 +10,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mtsearch.data.arrow_files import column_arrays, read_table, write_table
 from mtsearch.data.cache import cache_folder, make_room
 from mtsearch.data.examples import Example
 
@@ -96,13 +94,13 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_lengt
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "tokens" / f"{name}.arrow"
-    table = _read(path)
+    table = read_table(path)
     if table is None:
         table = _tokenised(examples, tokenizer, layout, max_length)
         # A full or read-only disk costs the next trial some seconds, not this one its life.
         with contextlib.suppress(OSError):
-            _write(table, path)
-            table = _read(path) or table
+            write_table(table, path)
+            table = read_table(path) or table
             if not make_room(0, keep=path):  # it alone is larger than the limit
                 path.unlink(missing_ok=True)
     return _from_arrow(table)
@@ -168,53 +166,7 @@ def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[li
     raise ValueError(f"layout must be single, pair, siamese or words, but got {layout!r}")
 
 
-def _digest(table: pa.Table) -> str:
-    # Over the values, not Arrow's buffers, whose padding differs between memory and file.
-    digest = hashlib.sha256()
-    for name in table.column_names:
-        digest.update(name.encode())
-        for array in _arrays(table, name):
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _arrays(table: pa.Table, name: str) -> tuple[npt.NDArray[Any], ...]:
-    """A column without copying: (values, offsets) of a ragged one, else (values,)."""
-    array = table[name].combine_chunks()
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-    if pa.types.is_large_list(array.type):
-        return array.values.to_numpy(), array.offsets.to_numpy()
-    return (array.to_numpy(),)
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = table.combine_chunks()
-    table = table.replace_schema_metadata({**table.schema.metadata, "digest": _digest(table)})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path) -> pa.Table | None:
-    """The table at ``path``, memory-mapped; None where there is none or it is damaged."""
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        if _digest(table).encode() != table.schema.metadata[b"digest"]:
-            return None
-        os.utime(path)  # for the eviction of the least recently used
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError):
-        return None
-    return table
-
-
 def _from_arrow(table: pa.Table) -> TokenTable:
-    columns = {name: Ragged(*_arrays(table, name)) for name in table.column_names if name != "example"}
-    (example,) = _arrays(table, "example")
+    columns = {name: Ragged(*column_arrays(table, name)) for name in table.column_names if name != "example"}
+    (example,) = column_arrays(table, "example")
     return TokenTable(columns, example, int(table.schema.metadata[b"num_cut"]))
