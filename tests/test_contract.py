@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mtsearch.adapters import Adapters
 from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
+from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
 from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler
@@ -52,6 +53,7 @@ METHODS: dict[str, Any] = {
     "weighting": Weighting,
     "surgery": Surgery,
     "unfreezing": Unfreezing,
+    "experts": Experts,
     "adapters": Adapters,
 }
 MIXED = {"sampler": {"name": "uniform", "mixed": True}}
@@ -59,6 +61,7 @@ FIELDS: dict[str, dict[str, Any]] = {  # beyond the name, so that two epochs of 
     "sophiah": {"hessian_interval": 3, "lr": 1e-3},
     "gradual": {"initially": 1, "warmup_updates": 2},
     "layers": {"first": 2},
+    "feed_forward": {"num_experts": 3},
     "pal": {"rank": 8, "attention_heads": 2, "dropout": 0.1},
 }
 ENTRIES = [

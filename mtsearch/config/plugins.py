@@ -10,6 +10,7 @@ A plugin defines any of these names, each a tuple::
     WEIGHTINGS   the same, as in mtsearch.weighting
     SURGERIES    the same, as in mtsearch.surgery
     UNFREEZINGS  config classes with ``name: Literal["..."]``, as in mtsearch.unfreezing
+    EXPERTS      config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.experts
     ADAPTERS     config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.adapters
 
 Nothing registers itself: what is not in these tuples does not exist. The driver and every worker load the
@@ -48,6 +49,7 @@ class Tables:
     weightings: tuple[type[BaseModel], ...]
     surgeries: tuple[type[BaseModel], ...]
     unfreezings: tuple[type[BaseModel], ...]
+    experts: tuple[type[BaseModel], ...]
     adapters: tuple[type[BaseModel], ...]
     metrics: Mapping[str, Metric]
 
@@ -83,6 +85,7 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
         weightings=classes("WEIGHTINGS"),
         surgeries=classes("SURGERIES"),
         unfreezings=classes("UNFREEZINGS"),
+        experts=classes("EXPERTS"),
         adapters=classes("ADAPTERS"),
         metrics=MappingProxyType(metrics),
     )

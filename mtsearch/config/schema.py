@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, create_model
 from mtsearch.adapters import Adapters
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig, without_nulls
+from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
@@ -41,6 +42,7 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
         "optimizer": (Optimizer, tables.optimizers),
         "schedule": (Schedule, tables.schedules),
         "unfreezing": (Unfreezing, tables.unfreezings),
+        "experts": (Experts, tables.experts),
         "adapters": (Adapters, tables.adapters),
     }
     fields: dict[str, Any] = {

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from mtsearch.adapters import Adapters, NoAdapters
 from mtsearch.config.base import Frozen
 from mtsearch.config.plugins import load_tables
+from mtsearch.experts import Experts, NoExperts
 from mtsearch.model.extension import ExtensionMethod
 from mtsearch.optimizers import AdamW, Optimizer
 from mtsearch.regularizers import Regularizers
@@ -131,6 +132,8 @@ class TrialConfig(Frozen):
     """The learning-rate schedule."""
     unfreezing: Unfreezing = Everything()
     """Which layers train when."""
+    experts: Experts = NoExperts()
+    """Several feed-forwards or encoders in the place of one, and a gate between them."""
     adapters: Adapters = NoAdapters()
     """Layers of each task's own beside the encoder's."""
 
@@ -172,9 +175,21 @@ class TrialConfig(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _whole_encoders_are_extended_by_nothing_else(self) -> TrialConfig:
+        if self.experts.name != "encoders":
+            return self
+        for section, method in self.extensions().items():
+            if section != "experts" and getattr(method, "name", "") != "none":
+                raise ValueError(
+                    f"experts.name: 'encoders' takes several encoders, but {section} would extend one of them alone; "
+                    f"choose feed_forward, or leave {section} out"
+                )
+        return self
+
     def extensions(self) -> Mapping[str, ExtensionMethod]:
         """What is built into the encoder, by the name of its section; built in this order."""
-        return {"adapters": self.adapters}
+        return {"experts": self.experts, "adapters": self.adapters}
 
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""

@@ -15,6 +15,7 @@ PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis
 
 METHODS = (
     "mtsearch.adapters",
+    "mtsearch.experts",
     "mtsearch.optimizers",
     "mtsearch.regularizers",
     "mtsearch.samplers",
@@ -31,6 +32,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.config.base": (),
     **dict.fromkeys(METHODS, ("mtsearch.config.base",)),
     "mtsearch.adapters": ("mtsearch.config.base", "mtsearch.model.extension", "mtsearch.model.layers"),
+    "mtsearch.experts": (
+        "mtsearch.config.base",
+        "mtsearch.model.extension",
+        "mtsearch.model.layers",
+        "mtsearch.model.pooling",
+        "mtsearch.model.sublayers",
+    ),
     # They run the model once more, and compare what it gives by the task kind's distance.
     "mtsearch.regularizers": (
         "mtsearch.config.base",
