@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from mtsearch.data.piece_tags import PieceTags, TagNames
 from mtsearch.data.tokens import Ragged, TokenTable
 
 __all__ = ["Batch", "EncodedSplit", "Inputs", "PrefixStates"]
@@ -29,12 +31,14 @@ class Inputs:
         mask_BL: 1 where there is a token, else 0.
         token_types_BL: segment of each token; None for encoders without segments.
         word_ids_BL: word of each token, -1 for none; None unless texts are given as words.
+        tags_BLT: each token's tags, one for each layer of them, 0 for none; None unless the model takes tags.
     """
 
     ids_BL: Tensor
     mask_BL: Tensor
     token_types_BL: Tensor | None = None
     word_ids_BL: Tensor | None = None
+    tags_BLT: Tensor | None = None
 
     def arguments(self) -> dict[str, Tensor]:
         """What a transformers encoder is called with."""
@@ -50,7 +54,7 @@ class Inputs:
         return Inputs(*(None if x is None else x.to(device, non_blocking=True) for x in self._tensors()))  # type: ignore[arg-type]
 
     def _tensors(self) -> tuple[Tensor | None, ...]:
-        return self.ids_BL, self.mask_BL, self.token_types_BL, self.word_ids_BL
+        return self.ids_BL, self.mask_BL, self.token_types_BL, self.word_ids_BL, self.tags_BLT
 
     @staticmethod
     def stack(inputs: Sequence[Inputs]) -> Inputs:
@@ -66,8 +70,9 @@ class Inputs:
         return Inputs(*(join(column) for column in zip(*(one._tensors() for one in inputs), strict=True)))  # type: ignore[arg-type]
 
 
-def _filled_up(tokens_BL: Tensor, length: int) -> Tensor:
-    return torch.nn.functional.pad(tokens_BL, (0, length - tokens_BL.shape[1]))
+def _filled_up(tokens: Tensor, length: int) -> Tensor:
+    """[B, L] or [B, L, T] with ``length`` tokens."""
+    return torch.nn.functional.pad(tokens, (*(0, 0) * (tokens.ndim - 2), 0, length - tokens.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -120,11 +125,20 @@ class EncodedSplit:
         tokens: the input rows.
         targets: target columns with one entry per example; lists where ragged.
         pad_id: the token that fills up short sequences.
+        tags: of the tokens; None where the model takes none.
     """
 
-    def __init__(self, task: str, tokens: TokenTable, targets: Mapping[str, pa.Array], pad_id: int) -> None:
+    def __init__(
+        self,
+        task: str,
+        tokens: TokenTable,
+        targets: Mapping[str, pa.Array],
+        pad_id: int,
+        tags: PieceTags | None = None,
+    ) -> None:
         self.task = task
         self.tokens = tokens
+        self.tags = tags
         self.lengths = tokens.lengths
         self._targets: dict[str, npt.NDArray[np.generic] | Ragged] = {
             name: Ragged(column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64))
@@ -134,6 +148,13 @@ class EncodedSplit:
         }
         self._pad_id = pad_id
         self._first_row = np.searchsorted(tokens.example, np.arange(self.num_examples + 1)).astype(np.int64)
+
+    def with_tag_names(self, names: TagNames) -> EncodedSplit:
+        """The same split, with its tags in the numbers of ``names``."""
+        assert self.tags is not None
+        twin = copy.copy(self)
+        twin.tags = self.tags.renumbered(names)
+        return twin
 
     @property
     def num_examples(self) -> int:
@@ -193,6 +214,7 @@ class EncodedSplit:
             torch.from_numpy(mask.astype(np.int64)),
             optional(f"types{suffix}", 0),
             optional("words", -1) if not suffix else None,
+            None if self.tags is None else torch.from_numpy(self.tags.padded(rows, suffix)),
         )
 
     def in_length_order(self, batch_size: int) -> Iterator[npt.NDArray[np.int64]]:

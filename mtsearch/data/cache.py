@@ -1,4 +1,4 @@
-"""Where mtsearch keeps what it can always make again: token caches, activations and the sample corpus."""
+"""Where mtsearch keeps what it can always make again: token caches, tags, activations and the sample corpus."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mtsearch.errors import DataError
 __all__ = ["cache_folder", "make_room"]
 
 _DEFAULT_LIMIT_BYTES = 4 * 2**30
-_KEPT = ("tokens/*.arrow", "activations/*/*.safetensors")
-_UNFINISHED = ("tokens/*.tmp", "activations/*/*.tmp")
+_KEPT = ("tokens/*.arrow", "tags/*/*.arrow", "activations/*/*.safetensors")
+_UNFINISHED = ("tokens/*.tmp", "tags/*/*.tmp", "activations/*/*.tmp")
 _UNFINISHED_SECONDS = 24 * 3600.0
 
 

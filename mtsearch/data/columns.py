@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import get_args
 
 from mtsearch.data.examples import Example, Refusal, Wanted
 from mtsearch.data.readers import Table
 from mtsearch.data.source import ColumnRole
+from mtsearch.data.word_tags import TagLayer
 from mtsearch.errors import DataError
 
 __all__ = ["Columns", "check_bad_ratio", "choose_columns", "make_examples"]
@@ -39,11 +41,13 @@ class Columns:
         texts: names of the one or two text columns.
         label: name of the label's column; None where the table has none.
         id: name of the id's column; None takes line numbers.
+        tags: names of the columns of gold tags, by layer: one for each text.
     """
 
     texts: tuple[str, ...]
     label: str | None
     id: str | None
+    tags: Mapping[TagLayer, tuple[str, ...]] = field(default_factory=dict)
 
 
 def choose_columns(available: Sequence[str], num_texts: int, given: Mapping[ColumnRole, str], where: str) -> Columns:
@@ -56,7 +60,7 @@ def choose_columns(available: Sequence[str], num_texts: int, given: Mapping[Colu
         where: the file, for messages.
 
     Raises:
-        DataError: a named column is missing, or the texts' columns cannot be guessed.
+        DataError: a named column is missing, the texts' columns cannot be guessed, or tags are named for other texts.
     """
     for role, name in given.items():
         if available.count(name) != 1:
@@ -75,7 +79,24 @@ def choose_columns(available: Sequence[str], num_texts: int, given: Mapping[Colu
         texts=texts,
         label=given.get("label") or _first(by_name, _LABEL),
         id=given.get("id") or _first(by_name, _ID),
+        tags=_tag_columns(num_texts, given, where),
     )
+
+
+def _tag_columns(num_texts: int, given: Mapping[ColumnRole, str], where: str) -> dict[TagLayer, tuple[str, ...]]:
+    suffixes = ("",) if num_texts == 1 else ("_a", "_b")
+    columns: dict[TagLayer, tuple[str, ...]] = {}
+    for layer in get_args(TagLayer):
+        named = {role: name for role, name in given.items() if role == layer or role.startswith(f"{layer}_")}
+        roles = [f"{layer}{suffix}" for suffix in suffixes]
+        if named and set(named) != set(roles):
+            raise DataError(
+                f"{where}: gold tags must be named for each text, with data.columns.{' and '.join(roles)}, but there "
+                f"is {', '.join(named)}"
+            )
+        if named:
+            columns[layer] = tuple(named[role] for role in roles)  # type: ignore[index]
+    return columns
 
 
 def _given_texts(num_texts: int, given: Mapping[ColumnRole, str], where: str) -> tuple[str, ...] | None:
@@ -117,7 +138,8 @@ def make_examples(
 ) -> tuple[list[Example], list[Refusal]]:
     """The examples of a table and its refused rows, each in the order of their lines.
 
-    A row is refused that has an empty text, an empty label, or a label that the task does not take.
+    A row is refused that has an empty text, an empty label, a label that the task does not take, or gold tags that are
+    not as many as the words.
 
     Raises:
         DataError: more than ``max_bad_ratio`` of the rows are refused, or all.
@@ -126,6 +148,7 @@ def make_examples(
     positions = [table.columns.index(name) for name in columns.texts]
     label_at = table.columns.index(columns.label)
     id_at = None if columns.id is None else table.columns.index(columns.id)
+    tags_at = {layer: [table.columns.index(name) for name in names] for layer, names in columns.tags.items()}
     examples: list[Example] = []
     refused = list(table.refused)
     for line, values in table.rows:
@@ -133,10 +156,14 @@ def make_examples(
             texts = tuple([_text(values[position], "text") for position in positions])
             label = wanted.read_label(_text(values[label_at], "label"))
             name = str(line) if id_at is None else _text(values[id_at], "id")
+            tags = {
+                layer: tuple([_tags(values[at], layer, text) for at, text in zip(places, texts, strict=True)])
+                for layer, places in tags_at.items()
+            }
         except ValueError as reason:
             refused.append(Refusal(line, str(reason)))
         else:
-            examples.append(Example(id=name, texts=texts, label=label, line=line))
+            examples.append(Example(id=name, texts=texts, label=label, line=line, tags=tags or None))
     refused.sort(key=lambda refusal: refusal.line)
     check_bad_ratio(len(examples), refused, where, max_bad_ratio)
     return examples, refused
@@ -153,6 +180,22 @@ def _text(value: object, role: str) -> str:
     if not value or value.isspace():
         raise ValueError(f"the {role} is empty")
     return value
+
+
+_NO_TAG = ("", "O", "_", "-")
+_IN_ENTITY = ("B-", "I-", "E-", "S-", "L-", "U-")  # where in its entity a word stands
+
+
+def _tags(value: object, layer: TagLayer, text: str) -> tuple[str, ...]:
+    """A cell as a tag for each word of its text; raises ValueError where they are not as many."""
+    tags = value.split() if isinstance(value, str) else value
+    if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError(f"the {layer} must be a list of tags, or tags with white space between them")
+    if len(tags) != len(text.split()):
+        raise ValueError(f"the {layer} must be as many as the words ({len(text.split())}), but are {len(tags)}")
+    if layer == "entities":
+        tags = [tag[2:] if tag.startswith(_IN_ENTITY) else tag for tag in tags]
+    return tuple("" if tag in _NO_TAG else tag for tag in tags)
 
 
 def check_bad_ratio(num_examples: int, refused: Sequence[Refusal], where: str, max_bad_ratio: float) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal
 
 from mtsearch.data.source import SplitName
+from mtsearch.data.word_tags import TagLayer
 
 __all__ = ["DataSet", "Example", "Origin", "Refusal", "Split", "Wanted"]
 
@@ -25,6 +26,8 @@ class Example:
         label: the gold label, as the task's ``read_label`` made it; a float, a string, or a structure.
         line: 1-based line (or item) of the file, for messages.
         words: the words where the data set gives them (sequence tasks), else None.
+        tags: gold tags, by layer: for each text one for each of its words ("" for none), which are ``words`` where
+            those are given, else what stands between white space. None unless the data set gives them.
     """
 
     id: str
@@ -32,6 +35,7 @@ class Example:
     label: Any
     line: int
     words: tuple[str, ...] | None = None
+    tags: Mapping[TagLayer, tuple[tuple[str, ...], ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class Split:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash over what the task sees (ids, texts, words, labels, in order), hexadecimal."""
+        """Hash over what the task sees (ids, texts, words, labels, gold tags, in order), hexadecimal."""
         digest = sha256()
         for example in self.examples:
-            digest.update(repr((example.id, example.texts, example.words, example.label)).encode("utf-8", "replace"))
+            seen = (example.id, example.texts, example.words, example.label)
+            gold = () if example.tags is None else (sorted(example.tags.items()),)
+            digest.update(repr((*seen, *gold)).encode("utf-8", "replace"))
         return digest.hexdigest()
 
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from mtsearch.data.arrow_files import column_arrays, read_table, write_table
 from mtsearch.data.cache import cache_folder, make_room
 from mtsearch.data.examples import Example
+from mtsearch.data.places import token_places
 
 __all__ = ["Ragged", "TokenTable", "tokenise", "tokenise_uncached"]
 
@@ -58,7 +59,8 @@ class TokenTable:
 
     Attributes:
         columns: ``ids``, and where they apply ``types`` (segment), ``words`` (word of each token, -1 for none),
-            ``ids_2`` and ``types_2`` (second sequence of a siamese pair).
+            ``places`` (of each token's first character in its text, -1 for none) and ``sides`` (which text of the
+            sequence that is), and the same with ``_2`` for the second sequence of a siamese pair.
         example: the example that each row comes from, ascending.
         num_cut: examples that were longer than the limit.
     """
@@ -74,7 +76,15 @@ class TokenTable:
         return np.maximum(first, self.columns["ids_2"].lengths) if "ids_2" in self.columns else first
 
 
-def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int, content_key: str) -> TokenTable:
+def tokenise(
+    examples: Sequence[Example],
+    tokenizer: Any,
+    layout: str,
+    max_length: int,
+    content_key: str,
+    *,
+    with_places: bool = False,
+) -> TokenTable:
     """The input rows of ``examples``, from the cache where it has them.
 
     Args:
@@ -84,6 +94,7 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_lengt
         max_length: tokens of a sequence, special ones included; longer ones are cut from the right (of the
             longer text of a pair), and counted.
         content_key: names the examples: the same key means the same texts in the same order.
+        with_places: whether to tell where in its text each token stands.
     """
     key = {
         "version": _VERSION,
@@ -91,12 +102,13 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, layout: str, max_lengt
         "tokenizer": _tokenizer_digest(tokenizer),
         "layout": layout,
         "max_length": max_length,
+        **({"with_places": True} if with_places else {}),
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "tokens" / f"{name}.arrow"
     table = read_table(path)
     if table is None:
-        table = _tokenised(examples, tokenizer, layout, max_length)
+        table = _tokenised(examples, tokenizer, layout, max_length, with_places)
         # A full or read-only disk costs the next trial some seconds, not this one its life.
         with contextlib.suppress(OSError):
             write_table(table, path)
@@ -119,12 +131,16 @@ def _tokenizer_digest(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def tokenise_uncached(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int) -> TokenTable:
+def tokenise_uncached(
+    examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int, *, with_places: bool = False
+) -> TokenTable:
     """The input rows of ``examples``, as :func:`tokenise` makes them, without a file."""
-    return _from_arrow(_tokenised(examples, tokenizer, layout, max_length))
+    return _from_arrow(_tokenised(examples, tokenizer, layout, max_length, with_places))
 
 
-def _tokenised(examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int) -> pa.Table:
+def _tokenised(
+    examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int, with_places: bool
+) -> pa.Table:
     columns: dict[str, list[list[int]]] = {}
     num_cut = 0
     for start in range(0, len(examples), _CHUNK):
@@ -141,6 +157,10 @@ def _tokenised(examples: Sequence[Example], tokenizer: Any, layout: str, max_len
                 columns.setdefault("words", []).extend(
                     [-1 if word is None else word for word in encoding.word_ids] for encoding in encoded.encodings
                 )
+            if with_places:
+                told = [token_places(*one) for one in zip(encoded.encodings, zip(*sides, strict=True), strict=True)]
+                for name, numbers in zip(("places", "sides"), zip(*told, strict=True), strict=True):
+                    columns.setdefault(f"{name}{suffix}", []).extend(numbers)
             cut |= [bool(encoding.overflowing) for encoding in encoded.encodings]
         num_cut += int(cut.sum())
     arrays: dict[str, pa.Array] = {
