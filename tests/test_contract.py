@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 
 from mtsearch.adapters import Adapters
+from mtsearch.augmentation import Augmentation
 from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
 from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
@@ -47,6 +48,7 @@ def tag(kind: type[BaseModel], field: str) -> str:
 
 
 METHODS: dict[str, Any] = {
+    "augmentation": Augmentation,
     "optimizer": Optimizer,
     "schedule": Schedule,
     "sampler": Sampler,

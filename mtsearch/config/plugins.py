@@ -4,6 +4,7 @@ A plugin defines any of these names, each a tuple::
 
     TASKS        config classes with ``kind: Literal["..."]`` (mtsearch.tasks.contract)
     METRICS      mtsearch.tasks.metrics.Metric
+    AUGMENTATIONS config classes with ``name: Literal["..."]``, as in mtsearch.augmentation
     OPTIMIZERS   config classes with ``name: Literal["..."]`` and ``build`` (as in mtsearch.optimizers)
     SCHEDULES    the same, as in mtsearch.schedules
     SAMPLERS     the same, as in mtsearch.samplers
@@ -43,6 +44,7 @@ class Tables:
     """What the plugins add, and all metrics by name."""
 
     tasks: tuple[type[BaseModel], ...]
+    augmentations: tuple[type[BaseModel], ...]
     optimizers: tuple[type[BaseModel], ...]
     schedules: tuple[type[BaseModel], ...]
     samplers: tuple[type[BaseModel], ...]
@@ -79,6 +81,7 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
 
     return Tables(
         tasks=classes("TASKS"),
+        augmentations=classes("AUGMENTATIONS"),
         optimizers=classes("OPTIMIZERS"),
         schedules=classes("SCHEDULES"),
         samplers=classes("SAMPLERS"),

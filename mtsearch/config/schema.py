@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
 from mtsearch.adapters import Adapters
+from mtsearch.augmentation import Augmentation
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig, without_nulls
 from mtsearch.experts import Experts
@@ -36,6 +37,7 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
     defaults = TrialConfig.model_fields
     task: Any = _extended(Task, tables.tasks, "kind")
     methods: dict[str, tuple[Any, tuple[type[BaseModel], ...]]] = {
+        "augmentation": (Augmentation, tables.augmentations),
         "sampler": (Sampler, tables.samplers),
         "weighting": (Weighting, tables.weightings),
         "surgery": (Surgery, tables.surgeries),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from mtsearch.adapters import Adapters, NoAdapters
+from mtsearch.augmentation import Augmentation, NoAugmentation
 from mtsearch.config.base import Frozen
 from mtsearch.config.plugins import load_tables
 from mtsearch.experts import Experts, NoExperts
@@ -87,6 +88,8 @@ class Training(Frozen):
     """Largest norm of the gradient of an update; null does not clip."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of matrix products; ``auto`` takes bf16 where the GPU or CPU multiplies it natively, else fp32."""
+    drop_longest: float = Field(default=0.0, ge=0, lt=1)
+    """Share of each task's longest training examples, by words, that are left out."""
     individual_pretraining: IndividualPretraining | None = None
     """Each task head alone on the frozen encoder first; null starts with everything at once."""
     interference_interval: int | None = Field(default=100, gt=0)
@@ -94,7 +97,7 @@ class Training(Frozen):
     cache_frozen: bool = True
     """Keep on disk what the frozen lowest layers give for each example, and start from there; never under ``smart``."""
     seed: int = Field(default=13, ge=0, lt=2**31)
-    """Of initial weights, dropout and data order."""
+    """Of initial weights, dropout, data order and augmented copies."""
 
 
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -116,6 +119,8 @@ class TrialConfig(Frozen):
     """The shared encoder."""
     tasks: Annotated[dict[str, Task], BeforeValidator(without_nulls)] = Field(min_length=1)
     """The tasks by name; names have no dots."""
+    augmentation: Augmentation = NoAugmentation()
+    """Altered copies of training examples."""
     training: Training = Training()
     """The training loop."""
     sampler: Sampler = Uniform()
@@ -156,6 +161,15 @@ class TrialConfig(Frozen):
                 raise ValueError(
                     f"tasks.{name}.metrics: the first metric enters mean_score and must be one where more is better, "
                     f"but got {main.name!r}; name another first"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _augmented_tasks_exist(self) -> TrialConfig:
+        for name in self.augmentation.tasks or ():
+            if name not in self.tasks:
+                raise ValueError(
+                    f"augmentation.tasks: must be tasks of the trial ({', '.join(self.tasks)}), but got {name!r}"
                 )
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mtsearch.data.source import SplitName
 from mtsearch.data.word_tags import TagLayer
 
-__all__ = ["DataSet", "Example", "Origin", "Refusal", "Split", "Wanted"]
+__all__ = ["DataSet", "Example", "Origin", "Refusal", "Split", "Wanted", "content_hash"]
 
 Origin = Literal["path", "data folder", "hub", "sample"]
 
@@ -36,6 +36,16 @@ class Example:
     line: int
     words: tuple[str, ...] | None = None
     tags: Mapping[TagLayer, tuple[tuple[str, ...], ...]] | None = None
+
+
+def content_hash(examples: Iterable[Example]) -> str:
+    """Hash over what a task sees of examples (ids, texts, words, labels, gold tags, in order), hexadecimal."""
+    digest = sha256()
+    for example in examples:
+        seen = (example.id, example.texts, example.words, example.label)
+        gold = () if example.tags is None else (sorted(example.tags.items()),)
+        digest.update(repr((*seen, *gold)).encode("utf-8", "replace"))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,8 @@ class Split:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash over what the task sees (ids, texts, words, labels, gold tags, in order), hexadecimal."""
-        digest = sha256()
-        for example in self.examples:
-            seen = (example.id, example.texts, example.words, example.label)
-            gold = () if example.tags is None else (sorted(example.tags.items()),)
-            digest.update(repr((*seen, *gold)).encode("utf-8", "replace"))
-        return digest.hexdigest()
+        """Hash over the examples, hexadecimal."""
+        return content_hash(self.examples)
 
 
 @dataclass(frozen=True)

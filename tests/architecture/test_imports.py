@@ -15,6 +15,7 @@ PACKAGES = {"mtsearch": ROOT / "mtsearch", "mtsearch_analysis": ROOT / "analysis
 
 METHODS = (
     "mtsearch.adapters",
+    "mtsearch.augmentation",
     "mtsearch.experts",
     "mtsearch.optimizers",
     "mtsearch.regularizers",
@@ -31,6 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.errors": (),
     "mtsearch.config.base": (),
     **dict.fromkeys(METHODS, ("mtsearch.config.base",)),
+    "mtsearch.augmentation": ("mtsearch.config.base", "mtsearch.data.examples"),
     "mtsearch.adapters": ("mtsearch.config.base", "mtsearch.model.extension", "mtsearch.model.layers"),
     "mtsearch.experts": (
         "mtsearch.config.base",
