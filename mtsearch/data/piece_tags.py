@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,8 +20,8 @@ TagNames = Mapping[TagLayer, tuple[str, ...]]
 """For each layer its tags: tag n is ``names[layer][n - 1]``, and 0 is none."""
 
 
-class Tagger(Protocol):
-    """Gives texts their tags. It is hashable: equal ones give the same tags."""
+class Tagger(Hashable, Protocol):
+    """Gives texts their tags; equal ones give the same."""
 
     def describe(self) -> str:
         """What it is and of which version, for people."""

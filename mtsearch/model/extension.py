@@ -8,11 +8,12 @@ parameters from itself at each call, never from a closure: a pass may run with o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor, nn
 
+from mtsearch.data.piece_tags import TagNames
 from mtsearch.model.layers import EncoderLayers
 from mtsearch.model.serving import Serving
 from mtsearch.model.sublayers import Sublayers, find_sublayers
@@ -30,6 +31,7 @@ class Host:
         serving: what the pass under way serves.
         tasks: the names of all tasks.
         seed: of new weights. An extension draws from a generator of its own, so that no other weight depends on it.
+        tags: for each layer of ``Inputs.tags_BLT``, in order, the names of tags 1, 2 and so on; 0 is none.
     """
 
     encoder: nn.Module
@@ -37,6 +39,7 @@ class Host:
     serving: Serving
     tasks: tuple[str, ...]
     seed: int
+    tags: TagNames = field(default_factory=dict)
 
     def sublayers(self, wanted_by: str) -> tuple[Sublayers, ...]:
         """The inner parts of the layers, lowest first.

@@ -20,6 +20,7 @@ from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import EncodedSplit
 from mtsearch.data.examples import DataSet, Example
+from mtsearch.data.piece_tags import PieceTags, Tagger, TagNames
 from mtsearch.data.plan import updates_per_epoch
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
@@ -39,9 +40,10 @@ from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.prefix_cache import PrefixCache
 from mtsearch.training.report import Objective
 from mtsearch.training.state import Progress, TrainState
+from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
 from mtsearch.training.thawing import Thawing
 
-__all__ = ["Parts", "TaskParts", "build", "build_model", "check_objective", "load_task"]
+__all__ = ["Parts", "TaskParts", "build", "build_model", "check_objective", "load_task", "load_tasks"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,6 +68,17 @@ class TaskParts:
     examples: Mapping[SplitName, tuple[Example, ...]]
     splits: Mapping[SplitName, EncodedSplit]
 
+    @property
+    def train_tags(self) -> PieceTags:
+        """Of the training split, which has some."""
+        tags = self.splits["train"].tags
+        assert tags is not None
+        return tags
+
+    def with_tag_names(self, names: TagNames) -> TaskParts:
+        """The same task, with its tags in the numbers of ``names``."""
+        return replace(self, splits={name: split.with_tag_names(names) for name, split in self.splits.items()})
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -76,6 +89,7 @@ class Parts:
         place: where it runs.
         objective: what is best.
         tasks: by name.
+        tags: what their tokens' tags are; None where the encoder sees none.
         metrics: all metrics by name, a plugin's included.
         accelerator: number format and device.
         encoder: where the pretrained encoder was found.
@@ -90,6 +104,7 @@ class Parts:
     place: Place
     objective: Objective
     tasks: Mapping[str, TaskParts]
+    tags: TrialTags | None
     metrics: Mapping[str, Metric]
     accelerator: Accelerator
     encoder: EncoderSource
@@ -112,6 +127,7 @@ class Parts:
             "inventories": {name: task.inventory.to_json() for name, task in self.tasks.items()},
             "data": {name: task.data.content_hash for name, task in self.tasks.items()},
             "encoder": self.encoder.weights_hash,
+            "tags": self.tags and self.tags.to_json(),
             "precision": self.precision,
         }
 
@@ -149,8 +165,8 @@ def build(
     precision = choose_precision(config.training.precision, place.device)
     accelerator = build_accelerator(precision, place)
 
-    tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
-    model = build_model(config, {name: task.inventory for name, task in tasks.items()}).to(accelerator.device)
+    tasks, tags = load_tasks(config, place, train_on)
+    model = build_model(config, {name: task.inventory for name, task in tasks.items()}, tags).to(accelerator.device)
     training = config.training
     thawing = Thawing(model, config.unfreezing, training.epochs)
     for warning in thawing.warnings:
@@ -184,7 +200,19 @@ def build(
     encoder = find_encoder(config.encoder.model, config.encoder.revision)
     prefix = PrefixCache(model, accelerator)
     parts = Parts(
-        config, place, objective, tasks, metrics, accelerator, encoder, precision, num_updates, prefix, state, started
+        config,
+        place,
+        objective,
+        tasks,
+        tags,
+        metrics,
+        accelerator,
+        encoder,
+        precision,
+        num_updates,
+        prefix,
+        state,
+        started,
     )
     if resume_from is not None:
         _check_origins(parts, read_description(resume_from), resume_from)
@@ -192,7 +220,9 @@ def build(
     return parts
 
 
-def build_model(config: TrialConfig, inventories: Mapping[str, Inventory]) -> MultitaskModel:
+def build_model(
+    config: TrialConfig, inventories: Mapping[str, Inventory], tags: TrialTags | None = None
+) -> MultitaskModel:
     """The pretrained encoder with its extensions, under freshly initialised task heads.
 
     A head's initial weights depend on the seed and the task's name alone, not on which other tasks there are.
@@ -203,9 +233,22 @@ def build_model(config: TrialConfig, inventories: Mapping[str, Inventory]) -> Mu
     for name, task in config.tasks.items():
         torch.manual_seed(config.training.seed ^ zlib.crc32(name.encode()))
         heads[name] = task.build_head(hidden_size, config.encoder.pooling, inventories[name])
-    host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed)
+    names = {} if tags is None else tags.names
+    host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed, names)
     extensions = {name: built for name, method in config.extensions().items() if (built := method.build(host))}
     return MultitaskModel(encoder, heads, host.layers, extensions, host.serving)
+
+
+def load_tasks(
+    config: TrialConfig, place: Place, train_on: Sequence[SplitName] = ("train",)
+) -> tuple[dict[str, TaskParts], TrialTags | None]:
+    """All tasks' data as :func:`load_task` gives it, with tags that mean the same in all of them; and what they mean."""
+    tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
+    tagger = config.tags.tagger(is_cached=True)
+    if tagger is None:
+        return tasks, None
+    tags = learn_tags(config.tags, tagger, {name: task.train_tags for name, task in tasks.items()})
+    return {name: task.with_tag_names(tags.names) for name, task in tasks.items()}, tags
 
 
 def load_task(
@@ -216,7 +259,10 @@ def load_task(
     source = find_encoder(config.encoder.model, config.encoder.revision)
     # What the task head is, and what is measured, does not change the data.
     settings = kind.model_dump_json(exclude={"head", "weight", "metrics"})
-    loaded = _loaded(name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on))
+    tagger = config.tags.tagger(is_cached=True)
+    loaded = _loaded(
+        name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on), tagger
+    )
     return replace(loaded, kind=kind)
 
 
@@ -229,6 +275,7 @@ def _loaded(
     encoder: EncoderSource,
     max_length: int,
     train_on: tuple[SplitName, ...],
+    tagger: Tagger | None,
 ) -> TaskParts:
     kind = cast(TaskKind, kind_class.model_validate_json(settings))
     data = load_data(kind.data, kind.wanted, data_root)
@@ -239,8 +286,10 @@ def _loaded(
     splits = {}
     for split, members in examples.items():
         content = f"{data.content_hash} {'+'.join(train_on) if split == 'train' else split}"
-        tokens = tokenise(members, tokenizer, kind.layout, max_length, content)
-        splits[split] = EncodedSplit(name, tokens, kind.encode_targets(members, inventory), tokenizer.pad_token_id)
+        tokens = tokenise(members, tokenizer, kind.layout, max_length, content, with_places=tagger is not None)
+        tags = None if tagger is None else tag_rows(tagger, name, members, kind.layout, tokens)
+        targets = kind.encode_targets(members, inventory)
+        splits[split] = EncodedSplit(name, tokens, targets, tokenizer.pad_token_id, tags)
     return TaskParts(name, kind, data, inventory, examples, splits)
 
 
@@ -273,6 +322,11 @@ def _check_origins(parts: Parts, description: Mapping[str, Any], checkpoint: Pat
             f"{checkpoint}: encoder.model: going on needs the weights that training began with "
             f"({description['encoder']}), but {parts.encoder.name} now has {parts.encoder.weights_hash}; "
             "restore them, or start another run"
+        )
+    if TrialTags.from_json(description.get("tags")) != parts.tags:
+        raise RunError(
+            f"{checkpoint}: tags: going on needs the tags that training began with, but their source has changed; "
+            "restore its version, or start another run"
         )
     for name, task in parts.tasks.items():
         if description["data"].get(name) != task.data.content_hash:
