@@ -11,6 +11,7 @@ A plugin defines any of these names, each a tuple::
     WEIGHTINGS   the same, as in mtsearch.weighting
     SURGERIES    the same, as in mtsearch.surgery
     UNFREEZINGS  config classes with ``name: Literal["..."]``, as in mtsearch.unfreezing
+    TAGS         config classes with ``name: Literal["..."]``, ``tagger`` and ``build``, as in mtsearch.tags
     EXPERTS      config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.experts
     ADAPTERS     config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.adapters
 
@@ -51,6 +52,7 @@ class Tables:
     weightings: tuple[type[BaseModel], ...]
     surgeries: tuple[type[BaseModel], ...]
     unfreezings: tuple[type[BaseModel], ...]
+    tags: tuple[type[BaseModel], ...]
     experts: tuple[type[BaseModel], ...]
     adapters: tuple[type[BaseModel], ...]
     metrics: Mapping[str, Metric]
@@ -88,6 +90,7 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
         weightings=classes("WEIGHTINGS"),
         surgeries=classes("SURGERIES"),
         unfreezings=classes("UNFREEZINGS"),
+        tags=classes("TAGS"),
         experts=classes("EXPERTS"),
         adapters=classes("ADAPTERS"),
         metrics=MappingProxyType(metrics),

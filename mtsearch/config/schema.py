@@ -17,6 +17,7 @@ from mtsearch.optimizers import Optimizer
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
 from mtsearch.surgery import Surgery
+from mtsearch.tags import Tags
 from mtsearch.tasks import Task
 from mtsearch.unfreezing import Unfreezing
 from mtsearch.weighting import Weighting
@@ -44,6 +45,7 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
         "optimizer": (Optimizer, tables.optimizers),
         "schedule": (Schedule, tables.schedules),
         "unfreezing": (Unfreezing, tables.unfreezings),
+        "tags": (Tags, tables.tags),
         "experts": (Experts, tables.experts),
         "adapters": (Adapters, tables.adapters),
     }

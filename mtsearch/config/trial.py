@@ -20,6 +20,7 @@ from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler, Uniform
 from mtsearch.schedules import Plateau, Schedule
 from mtsearch.surgery import NoSurgery, Surgery
+from mtsearch.tags import NoTags, Tags
 from mtsearch.tasks import Task
 from mtsearch.unfreezing import Everything, Unfreezing
 from mtsearch.weighting import Static, Weighting
@@ -137,6 +138,8 @@ class TrialConfig(Frozen):
     """The learning-rate schedule."""
     unfreezing: Unfreezing = Everything()
     """Which layers train when."""
+    tags: Tags = NoTags()
+    """Parts of speech and named entities as a further input of the encoder."""
     experts: Experts = NoExperts()
     """Several feed-forwards or encoders in the place of one, and a gate between them."""
     adapters: Adapters = NoAdapters()
@@ -203,7 +206,7 @@ class TrialConfig(Frozen):
 
     def extensions(self) -> Mapping[str, ExtensionMethod]:
         """What is built into the encoder, by the name of its section; built in this order."""
-        return {"experts": self.experts, "adapters": self.adapters}
+        return {"tags": self.tags, "experts": self.experts, "adapters": self.adapters}
 
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""

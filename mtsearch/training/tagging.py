@@ -80,7 +80,7 @@ def learn_tags(source: TagSource, tagger: Tagger, train: Mapping[str, PieceTags]
         names[layer] = tags_seen(train.values(), layer)
         if not names[layer]:
             raise DataError(
-                f"tags.layers: {layer} must be found in the training data, but no word has one, by {tagger.describe()}; "
-                f"leave out {layer}, or take another source"
+                f"tags.layers: {layer} must be found in the training data, but no word has one, by "
+                f"{tagger.describe()}; leave out {layer}, or take another source"
             )
     return TrialTags(names, tagger.identity())

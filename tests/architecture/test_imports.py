@@ -22,6 +22,7 @@ METHODS = (
     "mtsearch.samplers",
     "mtsearch.schedules",
     "mtsearch.surgery",
+    "mtsearch.tags",
     "mtsearch.unfreezing",
     "mtsearch.weighting",
 )
@@ -41,6 +42,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mtsearch.model.pooling",
         "mtsearch.model.sublayers",
     ),
+    # They read examples, keep what they told of a text, and hook into the encoder.
+    "mtsearch.tags": ("mtsearch.config.base", "mtsearch.data", "mtsearch.model.extension"),
     # They run the model once more, and compare what it gives by the task kind's distance.
     "mtsearch.regularizers": (
         "mtsearch.config.base",
@@ -53,7 +56,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.model.pooling": (),
     "mtsearch.model.serving": ("mtsearch.data.batching",),
     "mtsearch.model.sublayers": (),
-    "mtsearch.model.extension": ("mtsearch.model.layers", "mtsearch.model.serving", "mtsearch.model.sublayers"),
+    "mtsearch.model.extension": (
+        "mtsearch.data.piece_tags",
+        "mtsearch.model.layers",
+        "mtsearch.model.serving",
+        "mtsearch.model.sublayers",
+    ),
     "mtsearch.tasks": (
         "mtsearch.config.base",
         "mtsearch.data.examples",
@@ -88,6 +96,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "optuna": ("mtsearch.search",),
     "ray": ("mtsearch.search",),
     "rich": ("mtsearch.cli", "mtsearch.console"),
+    "spacy": ("mtsearch.tags.spacy",),
     "typer": ("mtsearch.cli",),
 }
 
