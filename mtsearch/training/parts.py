@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from accelerate import Accelerator
 from pydantic import BaseModel
 from torch import nn
 
+from mtsearch.augmentation.contract import AugmentationMethod
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import EncodedSplit
@@ -39,6 +40,7 @@ from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.prefix_cache import PrefixCache
 from mtsearch.training.report import Objective
+from mtsearch.training.rows import RowChanges, change_rows
 from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
 from mtsearch.training.thawing import Thawing
@@ -57,8 +59,10 @@ class TaskParts:
         kind: the task's settings and methods.
         data: as found and read.
         inventory: what the training split taught.
-        examples: of each split.
-        splits: the same, encoded.
+        examples: of each split, as read.
+        splits: the same, encoded; ``train`` with the changes.
+        num_cut: examples of each split that are longer than the encoder takes.
+        changes: how what is trained on differs from the training split; None where it does not.
     """
 
     name: str
@@ -67,6 +71,8 @@ class TaskParts:
     inventory: Inventory
     examples: Mapping[SplitName, tuple[Example, ...]]
     splits: Mapping[SplitName, EncodedSplit]
+    num_cut: Mapping[SplitName, int]
+    changes: RowChanges | None = None
 
     @property
     def train_tags(self) -> PieceTags:
@@ -126,6 +132,7 @@ class Parts:
             "config": self.config.model_dump(mode="json"),
             "inventories": {name: task.inventory.to_json() for name, task in self.tasks.items()},
             "data": {name: task.data.content_hash for name, task in self.tasks.items()},
+            "changes": {name: task.changes.content_hash for name, task in self.tasks.items() if task.changes},
             "encoder": self.encoder.weights_hash,
             "tags": self.tags and self.tags.to_json(),
             "precision": self.precision,
@@ -167,6 +174,9 @@ def build(
 
     tasks, tags = load_tasks(config, place, train_on)
     model = build_model(config, {name: task.inventory for name, task in tasks.items()}, tags).to(accelerator.device)
+    for name, task in tasks.items():
+        if task.changes is not None:
+            _LOG.info("%s: %s", name, task.changes.describe())
     training = config.training
     thawing = Thawing(model, config.unfreezing, training.epochs)
     for warning in thawing.warnings:
@@ -260,10 +270,18 @@ def load_task(
     # What the task head is, and what is measured, does not change the data.
     settings = kind.model_dump_json(exclude={"head", "weight", "metrics"})
     tagger = config.tags.tagger(is_cached=True)
-    loaded = _loaded(
-        name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on), tagger
-    )
+    asked = name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on), tagger
+    loaded = _loaded(*asked)
+    method, training = config.augmentation, config.training
+    if training.drop_longest or method.tasks is None or name in method.tasks:
+        loaded = _changed(asked, type(method), method.model_dump_json(), training.drop_longest, training.seed)
     return replace(loaded, kind=kind)
+
+
+_Asked: TypeAlias = tuple[
+    str, type[BaseModel], str, Path | None, EncoderSource, int, tuple[SplitName, ...], Tagger | None
+]
+"""The arguments of _loaded."""
 
 
 @lru_cache(maxsize=64)
@@ -280,17 +298,53 @@ def _loaded(
     kind = cast(TaskKind, kind_class.model_validate_json(settings))
     data = load_data(kind.data, kind.wanted, data_root)
     inventory = kind.inventory(data.splits["train"].examples)
-    tokenizer = load_tokenizer(encoder)
     examples = {split: part.examples for split, part in data.splits.items()}
     examples["train"] = tuple(example for split in train_on for example in examples[split])
     splits = {}
     for split, members in examples.items():
         content = f"{data.content_hash} {'+'.join(train_on) if split == 'train' else split}"
-        tokens = tokenise(members, tokenizer, kind.layout, max_length, content, with_places=tagger is not None)
-        tags = None if tagger is None else tag_rows(tagger, name, members, kind.layout, tokens)
-        targets = kind.encode_targets(members, inventory)
-        splits[split] = EncodedSplit(name, tokens, targets, tokenizer.pad_token_id, tags)
-    return TaskParts(name, kind, data, inventory, examples, splits)
+        splits[split] = _encoded(name, kind, members, inventory, encoder, max_length, tagger, content)
+    num_cut = {split: encoded.tokens.num_cut for split, encoded in splits.items()}
+    return TaskParts(name, kind, data, inventory, examples, splits, num_cut)
+
+
+@lru_cache(maxsize=64)
+def _changed(
+    asked: _Asked, method_class: type[BaseModel], method_settings: str, drop_longest: float, seed: int
+) -> TaskParts:
+    """A task whose training split was changed; of the copies only what the model sees stays in memory."""
+    loaded = _loaded(*asked)
+    name, _, _, _, encoder, max_length, train_on, tagger = asked
+    kind, of_split = loaded.kind, loaded.data.splits
+    method = cast(AugmentationMethod, method_class.model_validate_json(method_settings))
+    rows, changes = change_rows(name, of_split["train"].examples, kind.layout, method, drop_longest, seed)
+    others = (example for split in train_on if split != "train" for example in of_split[split].examples)
+    content = f"{loaded.data.content_hash} {'+'.join(train_on)} changed to {changes.content_hash}"
+    train = _encoded(name, kind, (*rows, *others), loaded.inventory, encoder, max_length, tagger, content)
+    inventory = _recounted(loaded.inventory, kind.inventory(rows))
+    return replace(loaded, inventory=inventory, splits={**loaded.splits, "train": train}, changes=changes)
+
+
+def _recounted(inventory: Inventory, changed: Inventory) -> Inventory:
+    """What a task learned from its whole training split, with the counts of what is trained on."""
+    counts = dict(zip(changed.labels, changed.counts, strict=True))
+    return replace(inventory, counts=tuple(counts.get(label, 0) for label in inventory.labels))
+
+
+def _encoded(
+    name: str,
+    kind: TaskKind,
+    examples: Sequence[Example],
+    inventory: Inventory,
+    encoder: EncoderSource,
+    max_length: int,
+    tagger: Tagger | None,
+    content_key: str,
+) -> EncodedSplit:
+    tokenizer = load_tokenizer(encoder)
+    tokens = tokenise(examples, tokenizer, kind.layout, max_length, content_key, with_places=tagger is not None)
+    tags = None if tagger is None else tag_rows(tagger, name, examples, kind.layout, tokens)
+    return EncodedSplit(name, tokens, kind.encode_targets(examples, inventory), tokenizer.pad_token_id, tags)
 
 
 def check_objective(config: TrialConfig, objective: Objective) -> None:
@@ -334,4 +388,10 @@ def _check_origins(parts: Parts, description: Mapping[str, Any], checkpoint: Pat
                 f"{checkpoint}: tasks.{name}: going on needs the data that training began with "
                 f"({description['data'].get(name)}), but {task.data.where} now has {task.data.content_hash}; "
                 "restore the files, or start another run"
+            )
+        began, now = description.get("changes", {}).get(name), task.changes and task.changes.content_hash
+        if began != now:
+            raise RunError(
+                f"{checkpoint}: tasks.{name}: going on needs the augmented copies that training began with ({began}), "
+                f"but here they are others ({now}): the synonyms are not the same; restore them, or start another run"
             )

@@ -32,7 +32,8 @@ def preflight(
         configs: trials between which encoders, tasks and their data may differ.
         place: where the data is, and on what the trials will run.
         objective: what is searched for.
-        say: told a line for each encoder and each data set: which it is, where it was found, what is odd about it.
+        say: told a line for each encoder and each data set: which it is, where it was found, what is odd about it;
+            and one for what a trial makes of a training split.
 
     Returns:
         What data was found; every trial must see the same.
@@ -62,12 +63,13 @@ def preflight(
             task = load_task(name, kind, config, place)
             asked = json.dumps(kind.data.model_dump(mode="json"), sort_keys=True)
             hashes[name, asked] = task.data.content_hash
-            cut = {split: encoded.tokens.num_cut for split, encoded in task.splits.items() if encoded.tokens.num_cut}
+            cut = {split: count for split, count in task.num_cut.items() if count}
             longer = ", ".join(f"{count:,} of {split}" for split, count in cut.items())
             note = f"; longer than {config.encoder.max_length} tokens and cut: {longer}" if cut else ""
-            line = f"{name}: {describe(task.data)}{note}"
-            if _is_new(line, seen):
-                say(line)
+            told = [describe(task.data) + note, *([task.changes.describe()] if task.changes else [])]
+            for line in (f"{name}: {text}" for text in told):
+                if _is_new(line, seen):
+                    say(line)
     return hashes
 
 

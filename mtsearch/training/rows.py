@@ -33,7 +33,7 @@ class RowChanges:
     def describe(self) -> str:
         """``+ 3,200 augmented (eda, shipped synonyms), 171 longest dropped``."""
         parts = [f"+ {self.num_augmented:,} augmented ({self.augmentation})"] if self.augmentation else []
-        parts += [f"{self.num_dropped:,} longest dropped"] if self.num_dropped else []
+        parts += [f"{self.num_dropped:,} longest dropped"] if self.num_dropped or not parts else []
         return ", ".join(parts)
 
 
