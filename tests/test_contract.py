@@ -15,6 +15,7 @@ from mtsearch.augmentation import Augmentation
 from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
 from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
+from mtsearch.pruning import Pruning
 from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
@@ -57,12 +58,14 @@ METHODS: dict[str, Any] = {
     "unfreezing": Unfreezing,
     "experts": Experts,
     "adapters": Adapters,
+    "pruning": Pruning,
 }
 MIXED = {"sampler": {"name": "uniform", "mixed": True}}
 FIELDS: dict[str, dict[str, Any]] = {  # beyond the name, so that two epochs of the tiny trial show the method at work
     "sophiah": {"hessian_interval": 3, "lr": 1e-3},
     "gradual": {"initially": 1, "warmup_updates": 2},
     "layers": {"first": 2},
+    "l0": {"strength": 1.0, "lr": 0.05, "warmup_epochs": 0.5},
     "feed_forward": {"num_experts": 3},
     "pal": {"rank": 8, "attention_heads": 2, "dropout": 0.1},
 }

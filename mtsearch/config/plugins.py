@@ -14,6 +14,7 @@ A plugin defines any of these names, each a tuple::
     TAGS         config classes with ``name: Literal["..."]``, ``tagger`` and ``build``, as in mtsearch.tags
     EXPERTS      config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.experts
     ADAPTERS     config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.adapters
+    PRUNINGS     the same, as in mtsearch.pruning
 
 Nothing registers itself: what is not in these tuples does not exist. The driver and every worker load the
 same modules.
@@ -55,6 +56,7 @@ class Tables:
     tags: tuple[type[BaseModel], ...]
     experts: tuple[type[BaseModel], ...]
     adapters: tuple[type[BaseModel], ...]
+    prunings: tuple[type[BaseModel], ...]
     metrics: Mapping[str, Metric]
 
 
@@ -93,6 +95,7 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
         tags=classes("TAGS"),
         experts=classes("EXPERTS"),
         adapters=classes("ADAPTERS"),
+        prunings=classes("PRUNINGS"),
         metrics=MappingProxyType(metrics),
     )
 

@@ -14,6 +14,7 @@ from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig, without_nulls
 from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
+from mtsearch.pruning import Pruning
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
 from mtsearch.surgery import Surgery
@@ -48,6 +49,7 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
         "tags": (Tags, tables.tags),
         "experts": (Experts, tables.experts),
         "adapters": (Adapters, tables.adapters),
+        "pruning": (Pruning, tables.prunings),
     }
     fields: dict[str, Any] = {
         "tasks": (Annotated[dict[str, task], BeforeValidator(without_nulls)], Field(min_length=1)),

@@ -16,6 +16,7 @@ from mtsearch.config.plugins import load_tables
 from mtsearch.experts import Experts, NoExperts
 from mtsearch.model.extension import ExtensionMethod
 from mtsearch.optimizers import AdamW, Optimizer
+from mtsearch.pruning import NoPruning, Pruning
 from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler, Uniform
 from mtsearch.schedules import Plateau, Schedule
@@ -144,6 +145,8 @@ class TrialConfig(Frozen):
     """Several feed-forwards or encoders in the place of one, and a gate between them."""
     adapters: Adapters = NoAdapters()
     """Layers of each task's own beside the encoder's."""
+    pruning: Pruning = NoPruning()
+    """Which attention heads the encoder learns to do without."""
 
     @model_validator(mode="after")
     def _task_names_are_plain(self) -> TrialConfig:
@@ -204,9 +207,18 @@ class TrialConfig(Frozen):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _a_trained_model_brings_its_task_heads(self) -> TrialConfig:
+        if self.pruning.source is not None and self.training.individual_pretraining is not None:
+            raise ValueError(
+                "training.individual_pretraining: trains task heads, but those of pruning.source are trained and stay "
+                "as they are; leave it out, or choose pruning.mode dynamic"
+            )
+        return self
+
     def extensions(self) -> Mapping[str, ExtensionMethod]:
         """What is built into the encoder, by the name of its section; built in this order."""
-        return {"tags": self.tags, "experts": self.experts, "adapters": self.adapters}
+        return {"tags": self.tags, "experts": self.experts, "adapters": self.adapters, "pruning": self.pruning}
 
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""

@@ -6,7 +6,7 @@ lose what is no longer needed::
     model.safetensors      weights
     model.json             the config, each task's inventory and data hash
     predictions.parquet    every dev example's prediction at that evaluation
-    state.safetensors      optimizer, regularisers, random states    } only in the last one:
+    state.safetensors      optimizer, regularisers, gates, random    } only in the last one:
     state.json             counters, report, all methods' own state  } what going on from here needs
 """
 
@@ -88,6 +88,9 @@ def save_checkpoint(
         for regularizer in state.regularizers:
             own = regularizer.tensors().items()
             tensors |= {f"regularizers.{regularizer.name}.{name}": tensor.contiguous() for name, tensor in own}
+        if state.pruning is not None:
+            own = state.pruning.tensors().items()
+            tensors |= {f"pruning.{name}": tensor.contiguous() for name, tensor in own}
         for rank, states in enumerate(random):
             tensors |= {f"random.{rank}.{device}": tensor for device, tensor in states.items()}
         save_file(tensors, temporary / "state.safetensors")
@@ -160,11 +163,15 @@ def load_state(folder: Path, state: TrainState) -> None:
     for name, method in _methods(state).items():
         method.load_state_dict(rest[name])
     for regularizer in state.regularizers:
-        beginning = f"regularizers.{regularizer.name}."
-        regularizer.load_tensors(
-            {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
-        )
+        regularizer.load_tensors(_under(f"regularizers.{regularizer.name}.", tensors))
+    if state.pruning is not None:
+        state.pruning.load_tensors(_under("pruning.", tensors))
     state.random = _saved_random(tensors)
+
+
+def _under(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, by the rest of their names."""
+    return {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
 
 
 def _methods(state: TrainState) -> dict[str, _Method]:

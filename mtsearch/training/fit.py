@@ -7,12 +7,14 @@ generator, and goes on later by building the parts from its last checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mtsearch.data.plan import plan_epoch
+from mtsearch.pruning.contract import open_ratio
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
 from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev, prediction_table
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
@@ -101,6 +103,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 reason=progress.finished,
                 facts={**facts, **_costs(parts)},
                 checkpoint=checkpoint_name(progress.evaluation) if parts.place.folder else None,
+                gates={task: _rounded(gates_NH) for task, gates_NH in _gates(parts).items()},
             )
             pretrained = ()
             _save(parts, predictions)
@@ -125,7 +128,26 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
         main[name] = result.metrics[task.kind.metrics[0]]
     scored = parts.objective.scored_tasks or tuple(parts.tasks)
     mean_score = sum(main[name] for name in scored) / len(scored)
-    return [*measurements, Measurement("", "dev", "mean_score", mean_score)], pd.concat(tables, ignore_index=True)
+    measurements += [Measurement("", "dev", "mean_score", mean_score), *_open_heads(parts)]
+    return measurements, pd.concat(tables, ignore_index=True)
+
+
+def _open_heads(parts: Parts) -> Iterator[Measurement]:
+    """The share of attention heads that are not pruned: the mean over tasks with gates of their own, and each one's."""
+    ratios = {task: open_ratio(gates_NH) for task, gates_NH in _gates(parts).items()}
+    if ratios:
+        yield Measurement("", "dev", "open_heads", sum(ratios.values()) / len(ratios))
+        yield from (Measurement(task, "dev", "open_heads", ratio) for task, ratio in ratios.items() if task)
+
+
+def _gates(parts: Parts) -> dict[str, Tensor]:
+    """By task, or under "" where all share them, [N, H]; none without pruning."""
+    pruning = parts.state.pruning
+    return {} if pruning is None else {task: pruning.gates.evaluated(task) for task in pruning.gates.tasks}
+
+
+def _rounded(gates_NH: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(gate, 6) for gate in gates_H) for gates_H in gates_NH.tolist())
 
 
 def _save(parts: Parts, predictions: pd.DataFrame) -> None:

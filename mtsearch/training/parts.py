@@ -32,6 +32,7 @@ from mtsearch.model.extension import Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.multitask import MultitaskModel
 from mtsearch.model.serving import Serving
+from mtsearch.pruning.contract import HeadGates, RunningPruning
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
 from mtsearch.training.checkpoint import load_state, read_description
@@ -40,6 +41,7 @@ from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.prefix_cache import PrefixCache
 from mtsearch.training.report import Objective
+from mtsearch.training.source import load_source
 from mtsearch.training.rows import RowChanges, change_rows
 from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
@@ -163,7 +165,7 @@ def build(
         DataError: a data set that is missing or broken.
         EncoderError: an encoder that is missing or damaged.
         ResourceError: hardware that is not there.
-        RunError: a checkpoint that cannot be used.
+        RunError: a checkpoint, or a trained model to start from, that cannot be used.
     """
     started = time.perf_counter()
     torch.set_num_threads(place.cpus)
@@ -173,7 +175,13 @@ def build(
     accelerator = build_accelerator(precision, place)
 
     tasks, tags = load_tasks(config, place, train_on)
-    model = build_model(config, {name: task.inventory for name, task in tasks.items()}, tags).to(accelerator.device)
+    inventories = {name: task.inventory for name, task in tasks.items()}
+    model = build_model(config, inventories, tags)
+    if config.pruning.source is not None:
+        if resume_from is None:
+            load_source(config.pruning.source, config, inventories, model)
+        model.heads.requires_grad_(False)
+    model.to(accelerator.device)
     for name, task in tasks.items():
         if task.changes is not None:
             _LOG.info("%s: %s", name, task.changes.describe())
@@ -205,6 +213,7 @@ def build(
         config.weighting.build(names, training.seed),
         config.surgery.build(names, training.seed),
         config.regularizers.build(model),
+        _start_pruning(config, model, num_updates),
         Progress(),
     )
     encoder = find_encoder(config.encoder.model, config.encoder.revision)
@@ -247,6 +256,14 @@ def build_model(
     host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed, names)
     extensions = {name: built for name, method in config.extensions().items() if (built := method.build(host))}
     return MultitaskModel(encoder, heads, host.layers, extensions, host.serving)
+
+
+def _start_pruning(config: TrialConfig, model: MultitaskModel, num_updates: Sequence[int]) -> RunningPruning | None:
+    if "pruning" not in model.extensions:
+        return None
+    for warning in config.pruning.check(num_updates):
+        _LOG.warning(warning)
+    return cast(HeadGates, model.extensions["pruning"]).start(num_updates)
 
 
 def load_tasks(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+from torch import nn
 
 from mtsearch.config.trial import TrialConfig
+from mtsearch.data.plan import updates_per_epoch
 from mtsearch.data.resolve import describe
 from mtsearch.model.encoder import find_encoder, load_encoder
+from mtsearch.model.extension import Host
 from mtsearch.model.layers import find_layers
+from mtsearch.model.serving import Serving
 from mtsearch.schedules import Plateau
-from mtsearch.training.parts import check_objective, load_task
+from mtsearch.training.parts import TaskParts, check_objective, load_task
 from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
+from mtsearch.training.source import check_source
 
 __all__ = ["DataHashes", "preflight"]
 
@@ -43,24 +49,34 @@ def preflight(
         DataError: a data set that is missing or broken.
         EncoderError: an encoder that is missing or damaged, or cannot do what is asked of it.
         ResourceError: a precision that the device does not have.
+        RunError: a trained model to start from that is missing, or of other tasks.
     """
     hashes: DataHashes = {}
     seen: set[str] = set()
-    num_layers: dict[str, int] = {}
+    num_layers: dict[tuple[str, str], int] = {}
     for config in configs:
         check_objective(config, objective)
         choose_precision(config.training.precision, place.device)
-        asked_encoder = config.encoder.model_dump_json(include={"model", "revision", "max_length"})
+        asked_encoder = (
+            config.encoder.model_dump_json(include={"model", "revision", "max_length"}),
+            config.pruning.name,
+        )
         if asked_encoder not in num_layers:
             source = find_encoder(config.encoder.model, config.encoder.revision)
-            num_layers[asked_encoder] = find_layers(load_encoder(source, config.encoder)).num_layers
+            num_layers[asked_encoder] = _try_encoder(load_encoder(source, config.encoder), config)
             where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
-            say(f"encoder: {source.name}{where}")
+            line = f"encoder: {source.name}{where}"
+            if _is_new(line, seen):
+                say(line)
         for line in _warnings(config, num_layers[asked_encoder]):
             if _is_new(line, seen):
                 say(f"warning: {line}")
-        for name, kind in config.tasks.items():
-            task = load_task(name, kind, config, place)
+        tasks = {name: load_task(name, kind, config, place) for name, kind in config.tasks.items()}
+        for line in _pruning_warnings(config, tasks):
+            if _is_new(line, seen):
+                say(f"warning: {line}")
+        for name, task in tasks.items():
+            kind = config.tasks[name]
             asked = json.dumps(kind.data.model_dump(mode="json"), sort_keys=True)
             hashes[name, asked] = task.data.content_hash
             cut = {split: count for split, count in task.num_cut.items() if count}
@@ -71,6 +87,31 @@ def preflight(
                 if _is_new(line, seen):
                     say(line)
     return hashes
+
+
+def _try_encoder(encoder: nn.Module, config: TrialConfig) -> int:
+    """Its number of layers; it must be of a family whose attention heads are known, if some are to be pruned."""
+    layers = find_layers(encoder)
+    config.pruning.build(Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed))
+    return layers.num_layers
+
+
+def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts]) -> list[str]:
+    """What is surely not meant; and whether a trained model that is asked for can be started from."""
+    if config.pruning.source is not None:
+        check_source(config.pruning.source, config, {name: task.inventory for name, task in tasks.items()})
+    training = config.training
+    splits = {name: task.splits["train"] for name, task in tasks.items()}
+    return config.pruning.check(
+        updates_per_epoch(
+            config.sampler,
+            splits,
+            training.batch_size,
+            training.accumulation,
+            seed=training.seed,
+            epochs=training.epochs,
+        )
+    )
 
 
 def _warnings(config: TrialConfig, num_layers: int) -> list[str]:

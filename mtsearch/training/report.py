@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 __all__ = ["Interference", "Measurement", "Objective", "Report"]
@@ -80,6 +80,8 @@ class Report:
         checkpoint: name of this evaluation's checkpoint, a folder under ``checkpoints/`` of the place; None if none.
         interference: every pair of tasks once whose gradients were compared since the last evaluation.
         warnings: what went otherwise than asked since the last report, a line each.
+        gates: what evaluations multiply each attention head with, in [0, 1], by layers from the lowest and attention
+            heads: for each task, or under "" where all share them; empty without pruning.
     """
 
     evaluation: int
@@ -98,6 +100,7 @@ class Report:
     checkpoint: str | None
     interference: tuple[Interference, ...] = ()
     warnings: tuple[str, ...] = ()
+    gates: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a file or another process."""
@@ -109,4 +112,6 @@ class Report:
         measurements = tuple(Measurement(**measurement) for measurement in state["measurements"])
         interference = tuple(Interference(**pair) for pair in state.get("interference", ()))
         warnings = tuple(state.get("warnings", ()))
-        return cls(**{**state, "measurements": measurements, "interference": interference, "warnings": warnings})
+        gates = {task: tuple(map(tuple, layers)) for task, layers in state.get("gates", {}).items()}
+        plain = {**state, "warnings": warnings, "gates": gates}
+        return cls(**{**plain, "measurements": measurements, "interference": interference})

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mtsearch.data.plan import Position
 from mtsearch.model.multitask import MultitaskModel
+from mtsearch.pruning.contract import RunningPruning
 from mtsearch.regularizers.contract import RunningRegularizer
 from mtsearch.schedules.contract import RunningSchedule
 from mtsearch.surgery.contract import RunningSurgery
@@ -76,6 +77,7 @@ class TrainState:
         weighting: of the tasks' losses.
         surgery: on the tasks' gradients; None where they are summed.
         regularizers: those that are switched on.
+        pruning: of attention heads; None where there is none.
         progress: the counters.
         report: the last one; None before the first.
         random: states of torch's generators to start from, by rank; a process that has none seeds its own.
@@ -88,6 +90,7 @@ class TrainState:
     weighting: RunningWeighting
     surgery: RunningSurgery | None
     regularizers: Sequence[RunningRegularizer]
+    pruning: RunningPruning | None
     progress: Progress
     report: Report | None = None
     random: list[dict[str, Tensor]] = field(default_factory=list)

@@ -1,18 +1,22 @@
-"""A trial in TensorBoard: scalars at every report, and its hyperparameters with its best score."""
+"""A trial in TensorBoard: scalars and gates at every report, and its hyperparameters with its best score."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from mtsearch.config.trial import TrialConfig
 from mtsearch.training.report import Report
 
-__all__ = ["Trace", "flat"]
+__all__ = ["Trace", "flat", "heat_map"]
+
+_SQUARE, _LINE = 24, 128  # pixels of a square with its line, and the brightness of lines
 
 
 class Trace:
@@ -35,11 +39,13 @@ class Trace:
             self._writer.close()
 
     def write(self, report: Report) -> None:
-        """Add a report: one scalar for each measurement, by updates."""
+        """Add a report: one scalar for each measurement, and a picture of each set of gates, by updates."""
         if self._writer is None:
             return
         for m in report.measurements:
             self._writer.add_scalar(f"{m.task or 'all'}/{m.split}_{m.metric}", m.value, report.step)
+        for task, gates in report.gates.items():
+            self._writer.add_image(f"{task or 'all'}/gates", heat_map(gates), report.step, dataformats="HW")
         if report.evaluation == 1:
             self._write_hyperparameters(report)
         self._writer.add_scalar("best_score", report.best_score, report.step)
@@ -51,6 +57,20 @@ class Trace:
         values = {key: x if isinstance(x, bool | int | float) else str(x) for key, x in flat(self._config)}
         for summary in hparams(values, {"best_score": report.best_score}):  # type: ignore[no-untyped-call]
             self._writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+
+
+def heat_map(gates: Sequence[Sequence[float]]) -> npt.NDArray[np.uint8]:
+    """A square for each attention head: black where it is open, white where it is pruned, grey in between.
+
+    Layers are rows, the lowest at the bottom; attention heads are columns. Grey lines keep the squares apart.
+
+    Args:
+        gates: by layers from the lowest and attention heads, in [0, 1].
+    """
+    brightness = np.rint(255 * (1 - np.asarray(gates)[::-1])).astype(np.uint8)
+    squares = np.kron(brightness, np.ones((_SQUARE, _SQUARE), np.uint8))
+    squares[::_SQUARE] = squares[:, ::_SQUARE] = _LINE
+    return np.pad(squares, ((0, 1), (0, 1)), constant_values=_LINE)
 
 
 def flat(config: TrialConfig) -> Iterator[tuple[str, Any]]:

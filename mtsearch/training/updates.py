@@ -85,10 +85,9 @@ def train_updates(parts: Parts, updates: Sequence[PlannedUpdate]) -> Trained:
         losses = _differentiate_update(parts, lots)
         _estimate_curvature(parts, update)
         if parts.config.training.gradient_clip is not None:
-            stepped = (parameter for group in state.optimizer.param_groups for parameter in group["params"])
-            stretch.add_norm(accelerator.clip_grad_norm_(stepped, parts.config.training.gradient_clip))
+            stretch.add_norm(accelerator.clip_grad_norm_(_stepped(parts), parts.config.training.gradient_clip))
         with state.thawing.warmed(state.optimizer.param_groups, progress.step):
-            overflowed = _step(parts)
+            overflowed = _step(parts, list(lots))
         state.optimizer.zero_grad()
         if not overflowed:
             state.schedule.after_update()
@@ -161,6 +160,8 @@ class _Stretch:
             found += [Measurement("", "train", name, value) for name, value in state.thawing.measured().items()]
         for _, extension in state.model.each_extension():
             found += [Measurement(task, "train", name, value) for task, name, value in extension.measured()]
+        if state.pruning is not None:
+            found += [Measurement(task, "train", name, value) for task, name, value in state.pruning.measured()]
         optimizer = state.optimizer.optimizer
         told = [regularizer.measured() for regularizer in state.regularizers]
         told += [optimizer.measured()] if isinstance(optimizer, NeedsCurvature) else []
@@ -212,15 +213,26 @@ def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> dict[
     return losses
 
 
-def _step(parts: Parts) -> bool:
-    """One step of the optimizer; whether fp16 overflowed, so that it changed nothing.
+def _step(parts: Parts, tasks: Sequence[str]) -> bool:
+    """One step of the optimizer, and of the gates beside it; whether fp16 overflowed, so that it changed nothing.
 
     Accelerate's ``step_was_skipped`` misses that where the optimizer is fused and skips the step by itself.
     """
-    scaler = parts.accelerator.scaler
+    scaler, optimizer, pruning = parts.accelerator.scaler, parts.state.optimizer, parts.state.pruning
     before = 0.0 if scaler is None else scaler.get_scale()
-    parts.state.optimizer.step()
+    if pruning is not None:
+        pruning.step(tasks, parts.state.progress.step, scaler)
+    if _stepped(parts):
+        optimizer.step()  # and with it the scaler's update
+    elif scaler is not None:
+        scaler.update()
     return scaler is not None and scaler.get_scale() < before
+
+
+def _stepped(parts: Parts) -> list[nn.Parameter]:
+    """The optimizer's parameters that train now; there are none where the gates alone learn."""
+    groups = parts.state.optimizer.param_groups
+    return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
 
 
 def _shared(parts: Parts) -> list[nn.Parameter]:
@@ -267,7 +279,7 @@ def _loss(parts: Parts, lot: _Lot, *, with_penalties: bool) -> tuple[Tensor, Ten
 def _estimate_curvature(parts: Parts, update: PlannedUpdate) -> None:
     """Show the optimizer the loss of some of the update's rows, if it wants to see it before the coming step."""
     optimizer = parts.state.optimizer.optimizer
-    if not isinstance(optimizer, NeedsCurvature) or not optimizer.curvature_is_due():
+    if not isinstance(optimizer, NeedsCurvature) or not optimizer.curvature_is_due() or not _stepped(parts):
         return
     lots = _lots(parts, update, optimizer.hessian_batch_ratio)
 

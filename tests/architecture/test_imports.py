@@ -18,6 +18,7 @@ METHODS = (
     "mtsearch.augmentation",
     "mtsearch.experts",
     "mtsearch.optimizers",
+    "mtsearch.pruning",
     "mtsearch.regularizers",
     "mtsearch.samplers",
     "mtsearch.schedules",
@@ -34,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.config.base": (),
     **dict.fromkeys(METHODS, ("mtsearch.config.base",)),
     "mtsearch.augmentation": ("mtsearch.config.base", "mtsearch.data.examples"),
+    "mtsearch.pruning": ("mtsearch.config.base", "mtsearch.model.extension"),
     "mtsearch.adapters": ("mtsearch.config.base", "mtsearch.model.extension", "mtsearch.model.layers"),
     "mtsearch.experts": (
         "mtsearch.config.base",
@@ -70,6 +72,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "mtsearch.config": (*METHODS, "mtsearch.tasks", "mtsearch.data.source", "mtsearch.model.extension"),
     "mtsearch.model": ("mtsearch.config", "mtsearch.data", "mtsearch.tasks"),
+    # A trial may start from the best one of a run.
+    "mtsearch.training.source": (
+        "mtsearch.config.trial",
+        "mtsearch.model",
+        "mtsearch.tasks.contract",
+        "mtsearch.training.checkpoint",
+        "mtsearch_analysis",
+    ),
     "mtsearch.training": ("mtsearch.config", "mtsearch.data", "mtsearch.model", "mtsearch.tasks", *METHODS),
     "mtsearch_analysis": (),
     "mtsearch.search": ("mtsearch.config", "mtsearch.data.source", "mtsearch.training", "mtsearch_analysis.tables"),

@@ -1,0 +1,94 @@
+"""The trained model that a static pruning starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from mtsearch.config.trial import TrialConfig
+from mtsearch.errors import MtsearchError, RunError
+from mtsearch.model.encoder import find_encoder
+from mtsearch.model.multitask import MultitaskModel
+from mtsearch.tasks.contract import Inventory
+from mtsearch.training.checkpoint import read_description
+from mtsearch_analysis.best import best_trials
+from mtsearch_analysis.load import load_run
+
+__all__ = ["check_source", "load_source"]
+
+
+def check_source(source: str, config: TrialConfig, inventories: Mapping[str, Inventory]) -> Path:
+    """The checkpoint that a run folder or a checkpoint's own folder means, if this trial can start from it.
+
+    Raises:
+        RunError: there is none, or its encoder, its tasks or their labels are not the trial's.
+    """
+    try:
+        checkpoint = _checkpoint_of(Path(source).expanduser())
+        description = read_description(checkpoint)
+    except (MtsearchError, OSError, ValueError) as error:
+        raise RunError(f"pruning.source: {error}") from error
+    theirs = description["config"]
+    _agree(checkpoint, "encoder.model", _weights_hash(config), description["encoder"])
+    _agree(checkpoint, "encoder.pooling", config.encoder.pooling, theirs["encoder"]["pooling"])
+    for name, task in config.tasks.items():
+        if name not in theirs["tasks"]:
+            raise RunError(
+                f"pruning.source: must have every task of the trial, but {checkpoint} has no {name}; it has "
+                f"{', '.join(theirs['tasks'])}"
+            )
+        _agree(checkpoint, f"tasks.{name}.kind", task.kind, theirs["tasks"][name]["kind"])
+        learned, ours = Inventory.from_json(description["inventories"][name]), inventories[name]
+        if (learned.labels, learned.numbers) != (ours.labels, ours.numbers):
+            raise RunError(
+                f"pruning.source: must have been trained on the trial's data, but {checkpoint} has other labels of "
+                f"{name}, or other means; give both the same data"
+            )
+    return checkpoint
+
+
+def load_source(source: str, config: TrialConfig, inventories: Mapping[str, Inventory], model: MultitaskModel) -> None:
+    """Put the trained weights into a trial's model: all but those of its gates, which begin anew.
+
+    Raises:
+        RunError: as :func:`check_source`, or the weights are damaged or of other shapes.
+    """
+    checkpoint = check_source(source, config, inventories)
+    try:
+        trained = load_file(checkpoint / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"pruning.source: the weights of {checkpoint} cannot be read: {error}") from error
+    own = {name: x for name, x in model.state_dict().items() if not name.startswith("extensions.pruning.")}
+    unlike = [name for name, x in own.items() if name not in trained or trained[name].shape != x.shape]
+    if unlike:
+        raise RunError(
+            f"pruning.source: must be a model of this trial's form, but {checkpoint} has no {unlike[0]} of shape "
+            f"{list(own[unlike[0]].shape)}; give the trial the task heads and extensions that the source has"
+        )
+    model.load_state_dict({name: trained[name] for name in own}, strict=False)
+
+
+def _checkpoint_of(folder: Path) -> Path:
+    if (folder / "model.json").is_file():
+        return folder
+    ranking = best_trials(load_run(folder), n=1)
+    if ranking.empty:
+        raise RunError(f"{folder}: no trial of this run has a score yet")
+    checkpoint = ranking["checkpoint"].iloc[0]
+    if not isinstance(checkpoint, str):
+        raise RunError(f"{folder}: the weights of its best trial were not kept; name another trial's checkpoint")
+    return folder / checkpoint
+
+
+def _weights_hash(config: TrialConfig) -> str:
+    return find_encoder(config.encoder.model, config.encoder.revision).weights_hash
+
+
+def _agree(checkpoint: Path, what: str, ours: str, theirs: str) -> None:
+    if ours != theirs:
+        raise RunError(
+            f"pruning.source: must agree with the trial in {what}, but {checkpoint} has {theirs}, the trial {ours}"
+        )
