@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import tokenise
 from mtsearch.errors import ConfigError, RunError
 from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
-from mtsearch.model.extension import Host
+from mtsearch.model.extension import Extension, Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.multitask import MultitaskModel
 from mtsearch.model.serving import Serving
@@ -47,7 +47,7 @@ from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
 from mtsearch.training.thawing import Thawing
 
-__all__ = ["Parts", "TaskParts", "build", "build_model", "check_objective", "load_task", "load_tasks"]
+__all__ = ["Parts", "TaskParts", "assemble", "build", "build_model", "check_objective", "load_task", "load_tasks"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -247,15 +247,34 @@ def build_model(
     A head's initial weights depend on the seed and the task's name alone, not on which other tasks there are.
     """
     encoder = load_encoder(find_encoder(config.encoder.model, config.encoder.revision), config.encoder)
+    extensions = {name: method.build for name, method in config.extensions().items()}
+    return assemble(encoder, config, inventories, extensions, {} if tags is None else tags.names)
+
+
+def assemble(
+    encoder: nn.Module,
+    config: TrialConfig,
+    inventories: Mapping[str, Inventory],
+    extensions: Mapping[str, Callable[[Host], Extension | None]],
+    tags: TagNames,
+) -> MultitaskModel:
+    """An encoder with extensions, under freshly initialised task heads.
+
+    Args:
+        encoder: with its weights.
+        config: of the task heads.
+        inventories: of each task.
+        extensions: by name, what builds them; in this order.
+        tags: the names of the tags that tokens have, by layer.
+    """
     hidden_size: int = encoder.config.hidden_size  # type: ignore[union-attr, assignment]
     heads: dict[str, nn.Module] = {}
     for name, task in config.tasks.items():
         torch.manual_seed(config.training.seed ^ zlib.crc32(name.encode()))
         heads[name] = task.build_head(hidden_size, config.encoder.pooling, inventories[name])
-    names = {} if tags is None else tags.names
-    host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed, names)
-    extensions = {name: built for name, method in config.extensions().items() if (built := method.build(host))}
-    return MultitaskModel(encoder, heads, host.layers, extensions, host.serving)
+    host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed, tags)
+    built = {name: extension for name, build in extensions.items() if (extension := build(host))}
+    return MultitaskModel(encoder, heads, host.layers, built, host.serving)
 
 
 def _start_pruning(config: TrialConfig, model: MultitaskModel, num_updates: Sequence[int]) -> RunningPruning | None:
