@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import cast
@@ -58,10 +58,27 @@ class MultitaskModel(nn.Module):
         """Layers of the encoder."""
         return self.layers.num_layers
 
-    @property
-    def lowest_extended_depth(self) -> int | None:
-        """The lowest depth that gives something else because of an extension; None where there is none."""
-        return min((extension.lowest_depth for _, extension in self.each_extension()), default=None)
+    def frozen_prefix(self, trainable: Iterable[int]) -> int | None:
+        """The highest depth up to which nothing trains and nothing is extended; None where the embeddings are.
+
+        Args:
+            trainable: the depths that train.
+        """
+        lowest = min([*trainable, *(extension.lowest_depth for _, extension in self.each_extension())])
+        return lowest - 1 if lowest else None
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Those in which the tasks meet: the encoder's, and those of extensions that all tasks train alike.
+
+        Those that the trial's optimizer does not step are left out.
+        """
+        return [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name in self.depths
+            and not name.startswith("heads.")
+            and (name not in self._roles or self._roles[name].task is None)
+        ]
 
     @cached_property
     def _roles(self) -> Mapping[str, Role]:

@@ -50,8 +50,8 @@ def _frozen_encoder(parts: Parts) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for parameter in trained:
             parameter.requires_grad_(False)
-        if parts.config.training.cache_frozen and not model.extensions:
-            parts.prefix.freeze(model.num_layers)
+        if parts.config.training.cache_frozen:
+            parts.prefix.freeze(model.frozen_prefix([model.num_layers + 1]))
         try:
             yield
         finally:

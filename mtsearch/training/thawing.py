@@ -70,9 +70,7 @@ class Thawing:
     @property
     def frozen_prefix(self) -> int | None:
         """The highest depth up to which nothing trains and nothing is extended; None where the embeddings are."""
-        extended = self._model.lowest_extended_depth
-        lowest = min(self.trainable if extended is None else {*self.trainable, extended})
-        return lowest - 1 if lowest else None
+        return self._model.frozen_prefix(self.trainable)
 
     def set_training_mode(self) -> None:
         """``model.train()``, but what is frozen stays in evaluation mode: it has no dropout."""

@@ -115,6 +115,36 @@ def test_individual_pretraining_leaves_adapters_alone(start: Start) -> None:
     assert all(p.requires_grad for name, p in parts.state.model.named_parameters() if "adapters" in name)
 
 
+def test_individual_pretraining_keeps_what_lies_below_them(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    def pretrained(**sections: Any) -> dict[str, float]:
+        parts = start(**STILL, **sections)
+        freeze = parts.prefix.freeze
+        monkeypatch.setattr(parts.prefix, "freeze", lambda depth: (asked.append(depth), freeze(depth)))
+        return {m.task: m.value for m in pretrain_heads(parts)}
+
+    training = {"individual_pretraining": {"epochs": 2}, "precision": "fp32"}
+    kept = pretrained(**UPPER, training=training)
+    assert asked == [1, None]
+    assert kept == pytest.approx(pretrained(**UPPER, training={**training, "cache_frozen": False}), abs=1e-4)
+    assert asked == [1, None, None]
+
+
+@pytest.mark.parametrize("gate", ["hard", "soft"])
+def test_beside_experts_each_row_has_its_own_added(start: Start, gate: str) -> None:
+    experts = {"experts": {"name": "feed_forward", "layers": 2, "num_experts": 3, "gate": gate}}
+    both, alone = (start(**STILL, **PAL, **more).state.model.eval() for more in (experts, {}))
+    task = start(**STILL).tasks["paraphrase"]
+    batch = task.splits["train"].batch(torch.arange(8).numpy())
+    plain = alone(batch).values
+    for model in (both, alone):  # all experts are alike at first
+        up = model.get_submodule("extensions.adapters.by_task.paraphrase").up
+        nn.init.normal_(up, generator=torch.Generator().manual_seed(3))  # type: ignore[arg-type]
+    assert not torch.allclose(alone(batch).values, plain, atol=1e-3)
+    torch.testing.assert_close(both(batch).values, alone(batch).values, rtol=1e-4, atol=1e-5)
+
+
 def test_a_report_tells_how_much_they_add(start: Start) -> None:
     parts = start(**PAL)
     first = next(fit(parts))

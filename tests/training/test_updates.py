@@ -86,9 +86,12 @@ def gradient(parts: Parts, loss: Tensor) -> Gradients:
     return {name: g for name, g in zip(names, found, strict=True) if g is not None}
 
 
+def shared_vector(found: Gradients, where: tuple[str, ...] = ("encoder.",)) -> Tensor:
+    return torch.cat([g.flatten() for name, g in found.items() if name.startswith(where)])
+
+
 def encoder_vector(parts: Parts, loss: Tensor) -> Tensor:
-    found = gradient(parts, loss)
-    return torch.cat([g.flatten() for name, g in found.items() if name.startswith("encoder.")])
+    return shared_vector(gradient(parts, loss))
 
 
 def assert_close(found: Gradients, expected: Gradients) -> None:
@@ -175,13 +178,24 @@ def test_a_weighting_is_told_each_tasks_own_mean_loss(start: Start) -> None:
     torch.testing.assert_close(told, expected)
 
 
-def test_pcgrad_projects_the_encoders_gradients_and_leaves_those_of_task_heads(start: Start) -> None:
+EXPERTS = {"experts": {"name": "feed_forward", "gate": "soft", "layers": 1, "balance_weight": 0.0}}
+ADAPTERS = {"adapters": {"name": "pal", "rank": 8, "attention_heads": 2, "dropout": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("extension", "shared"),
+    [({}, ("encoder.",)), (EXPERTS, ("encoder.", "extensions.experts.")), (ADAPTERS, ("encoder.",))],
+    ids=["plain", "experts", "adapters"],
+)
+def test_pcgrad_projects_the_gradients_of_what_tasks_share_and_leaves_those_of_each_tasks_own(
+    start: Start, extension: dict[str, Any], shared: tuple[str, ...]
+) -> None:
     names = ("sentiment", "paraphrase")
-    sections = {**STILL, "tasks": {name: STILL["tasks"][name] for name in names}, "sampler": MIXED}
+    sections = {**STILL, "tasks": {name: STILL["tasks"][name] for name in names}, "sampler": MIXED, **extension}
     parts = start(**sections, surgery={"name": "pcgrad"}, training=UNEVEN)
 
     def vectors(update: PlannedUpdate) -> list[Tensor]:
-        return [encoder_vector(parts, mean_loss(parts, name, update)) for name in names]
+        return [shared_vector(gradient(parts, mean_loss(parts, name, update)), shared) for name in names]
 
     update = next(update for update in plan(parts) if torch.dot(*vectors(update)) < 0)
     plain = gradient(parts, mean_loss(parts, names[0], update) + mean_loss(parts, names[1], update))
@@ -190,11 +204,11 @@ def test_pcgrad_projects_the_encoders_gradients_and_leaves_those_of_task_heads(s
     expected = first - inner / (second @ second) * second + second - inner / (first @ first) * first
     found = run_update(parts, update)
     assert found.keys() == plain.keys()
-    encoder = torch.cat([g.flatten() for name, g in found.items() if name.startswith("encoder.")])
-    torch.testing.assert_close(encoder, expected, rtol=1e-4, atol=1e-6)
-    assert not torch.allclose(encoder, first + second, rtol=1e-2)
-    heads = {name for name in plain if name.startswith("heads.")}
-    assert_close({name: found[name] for name in heads}, {name: plain[name] for name in heads})
+    projected = shared_vector(found, shared)
+    torch.testing.assert_close(projected, expected, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(projected, first + second, rtol=1e-2)
+    own = {name for name in plain if not name.startswith(shared)}
+    assert_close({name: found[name] for name in own}, {name: plain[name] for name in own})
 
 
 def cosine(first: Tensor, second: Tensor) -> float:
