@@ -1,4 +1,4 @@
-"""A trained model from its checkpoint: predictions on text, and scores on a split."""
+"""A trained model from its checkpoint or export: predictions on text, and scores on a split."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mtsearch.model.encoder import find_encoder, load_tokenizer
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.training.checkpoint import load_weights, read_description
 from mtsearch.training.evaluate import Evaluation, evaluate, predict, prediction_table
+from mtsearch.training.exported import MANIFEST, encoder_source, is_export, load_exported, read_manifest
 from mtsearch.training.parts import build_model
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
@@ -36,28 +37,32 @@ class TrainedModel:
     """A model as a trial left it.
 
     Args:
-        checkpoint: a folder that holds ``model.safetensors`` and ``model.json``.
+        folder: a checkpoint, with ``model.safetensors`` and ``model.json``; or an export, which needs nothing else.
         device: where to run it.
         plugins: the modules that it was trained with; a checkpoint runs no code by itself.
 
     Attributes:
+        description: what the folder says of itself.
         config: the trial's.
         data_hashes: of the data that each task was trained on.
         inventories: what each task learned from its training split.
         model: the encoder and the task heads.
+        tokenizer: the encoder's.
+        accelerator: number format and device.
 
     Raises:
-        RunError: the folder is no checkpoint, or is damaged.
+        RunError: the folder is neither, or is damaged.
         EncoderError: the encoder's configuration or tokenizer is no longer to be had.
     """
 
-    def __init__(self, checkpoint: Path, device: Literal["cpu", "cuda"] = "cpu", plugins: Sequence[str] = ()) -> None:
-        description = read_description(checkpoint)
+    def __init__(self, folder: Path, device: Literal["cpu", "cuda"] = "cpu", plugins: Sequence[str] = ()) -> None:
+        exported = is_export(folder)
+        self.description = description = read_manifest(folder) if exported else read_description(folder)
         try:
             named = description["config"]["plugins"]
             if named and not plugins:
                 raise RunError(
-                    f"{checkpoint}: this model needs {', '.join(named)}; name the module yourself, with plugins=[..] "
+                    f"{folder}: this model needs {', '.join(named)}; name the module yourself, with plugins=[..] "
                     "or --plugin, since loading it runs its code"
                 )
             schema = trial_schema(tuple(plugins))
@@ -67,21 +72,30 @@ class TrainedModel:
         except MtsearchError:
             raise
         except (ValueError, KeyError, TypeError) as error:
+            file = folder / (MANIFEST if exported else "model.json")
             reason = str(error).splitlines()[0]
-            raise RunError(f"{checkpoint}: model.json must describe a model of this version, but: {reason}") from error
+            raise RunError(f"{file}: must describe a model of this version, but: {reason}") from error
         place = Place(None, None, device=device)
-        self._accelerator = build_accelerator(choose_precision(self.config.training.precision, device), place)
-        self.model = build_model(self.config, self.inventories)
-        load_weights(checkpoint, self.model)
-        self.model.to(self._accelerator.device).eval()
-        self._tokenizer = load_tokenizer(find_encoder(self.config.encoder.model, self.config.encoder.revision))
+        self.accelerator = build_accelerator(choose_precision(self.config.training.precision, device), place)
+        if exported:
+            source = encoder_source(folder, description)
+            self.model = load_exported(folder, description, self.config, self.inventories)
+        else:
+            source = find_encoder(self.config.encoder.model, self.config.encoder.revision)
+            self.model = build_model(self.config, self.inventories)
+            load_weights(folder, self.model)
+        self.model.to(self.accelerator.device).eval()
+        self.tokenizer = load_tokenizer(source)
 
-    def predict(self, task: str, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    def predict(
+        self, task: str, texts: Sequence[str] | Sequence[tuple[str, ...]], first: int = 1
+    ) -> list[dict[str, Any]]:
         """What the model says of texts, or of pairs of texts.
 
         Args:
             task: the task's name.
             texts: sentences, or pairs for a task on pairs.
+            first: the number that errors tell the first text by.
 
         Returns:
             One dict per text: ``prediction`` and what the task's decoding adds (``probabilities`` by class).
@@ -91,7 +105,7 @@ class TrainedModel:
         """
         kind = self._kind(task)
         rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        for number, row in enumerate(rows, start=1):
+        for number, row in enumerate(rows, start=first):
             if len(row) != kind.wanted.num_texts:
                 raise DataError(f"text {number}: {task} takes {kind.wanted.num_texts} text(s), but got {len(row)}")
         if not rows:
@@ -103,7 +117,7 @@ class TrainedModel:
             self.inventories[task],
             self._encoded(task, examples),
             self._batch,
-            self._accelerator,
+            self.accelerator,
             _BATCH_SIZE,
         ).predictions
 
@@ -141,13 +155,13 @@ class TrainedModel:
             examples,
             load_tables(self.config.plugins).metrics,
             self._batch,
-            self._accelerator,
+            self.accelerator,
             _BATCH_SIZE,
         )
         return evaluation, prediction_table(task, split, examples, evaluation.predictions)
 
     def _batch(self, split: EncodedSplit, rows: npt.NDArray[np.int64]) -> Batch:
-        return split.batch(rows).to(self._accelerator.device)
+        return split.batch(rows).to(self.accelerator.device)
 
     def _kind(self, task: str) -> TaskKind:
         if task not in self.config.tasks:
@@ -156,6 +170,6 @@ class TrainedModel:
 
     def _encoded(self, task: str, examples: Sequence[Example], *, with_targets: bool = False) -> EncodedSplit:
         kind = self._kind(task)
-        tokens = tokenise_uncached(examples, self._tokenizer, kind.layout, self.config.encoder.max_length)
+        tokens = tokenise_uncached(examples, self.tokenizer, kind.layout, self.config.encoder.max_length)
         targets = kind.encode_targets(examples, self.inventories[task]) if with_targets else {}
-        return EncodedSplit(task, tokens, targets, self._tokenizer.pad_token_id)
+        return EncodedSplit(task, tokens, targets, self.tokenizer.pad_token_id)
