@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table, split_metric
+from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table, split_metric
 
 __all__ = ["Run", "load_run"]
 
@@ -27,6 +27,8 @@ class Run:
         metrics: one row per trial, evaluation, task, split and metric, as ``tables.METRICS`` says.
         interference: one row per trial, evaluation and pair of tasks, as ``tables.INTERFERENCE`` says; empty if the
             tasks' gradients were not compared.
+        gates: one row per trial, evaluation, set of gates and attention head, as ``tables.GATES`` says; empty if no
+            attention heads were pruned.
         objective: what the search optimises.
         space: ``resolved.yaml``: the search space with every default filled in; None if it isn't there.
         environment: ``environment.json``: versions, hardware, seeds; None if it isn't there.
@@ -36,6 +38,7 @@ class Run:
     trials: pd.DataFrame
     metrics: pd.DataFrame
     interference: pd.DataFrame
+    gates: pd.DataFrame
     objective: Objective
     space: dict[str, Any] | None
     environment: dict[str, Any] | None
@@ -110,11 +113,13 @@ def load_run(path: str | Path) -> Run:
     metrics = _read_table(METRICS, folder)
     compared = (folder / INTERFERENCE.file).exists()
     interference = _read_table(INTERFERENCE, folder) if compared else INTERFERENCE.from_rows([])
+    gates = _read_table(GATES, folder) if (folder / GATES.file).exists() else GATES.from_rows([])
     return Run(
         path=folder,
         trials=_to_pandas(trials),
         metrics=_to_pandas(metrics),
         interference=_to_pandas(interference),
+        gates=_to_pandas(gates),
         objective=Objective.from_schema(trials.schema),
         space=_read_yaml(folder / "resolved.yaml"),
         environment=_read_json(folder / "environment.json"),

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 __all__ = [
+    "GATES",
     "INTERFERENCE",
     "METRICS",
     "STATUSES",
@@ -338,4 +339,26 @@ INTERFERENCE = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (TRIALS, METRICS, INTERFERENCE)
+GATES = Table(
+    name="gates",
+    file="gates.parquet",
+    version=1,
+    columns=(
+        Column("trial_id", pa.string(), "", "the trial", nullable=False),
+        Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
+        Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
+        Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+        Column("task", pa.string(), "", "the task; empty for gates that all tasks share", nullable=False),
+        Column("layer", pa.int32(), "layers", "the encoder's layer, from 1 for the lowest", nullable=False),
+        Column("head", pa.int32(), "attention heads", "the attention head in its layer, from 1", nullable=False),
+        Column(
+            "gate",
+            pa.float64(),
+            "ratio",
+            "what evaluations multiply it with, in [0, 1], to 6 digits; at most 0.001 counts as pruned",
+            nullable=False,
+        ),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (TRIALS, METRICS, INTERFERENCE, GATES)

@@ -6,6 +6,7 @@
     environment.json  versions, hardware, seeds, data found      events.jsonl   the truth
     trials.parquet    one row per trial                          metrics.parquet  one row per number measured
     interference.parquet  one row per pair of tasks compared; where any were
+    gates.parquet     one row per attention head and evaluation; where any may be pruned
     study.journal     Optuna's                                   trials/ID/     config.yaml, attempt-K/
 """
 
@@ -28,7 +29,7 @@ from mtsearch.config.trial import Keep
 from mtsearch.config.yaml12 import dump
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState, TrialState
-from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Objective, Table
+from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Objective, Table
 
 __all__ = ["Tables", "kept", "retain", "trial_folder", "trial_row", "write_json", "write_text", "write_trial_config"]
 
@@ -73,6 +74,7 @@ class Tables:
         self._metric = metric
         self._metrics = _LongTable(METRICS)
         self._interference = _LongTable(INTERFERENCE)
+        self._gates = _LongTable(GATES)
         self._due = time.monotonic()
 
     def add(self, event: Event) -> None:
@@ -80,6 +82,7 @@ class Tables:
         if isinstance(event, Reported):
             self._metrics.fresh_rows.extend(_metric_rows(event))
             self._interference.fresh_rows.extend(_interference_rows(event))
+            self._gates.fresh_rows.extend(_gate_rows(event))
 
     def refresh(self, state: RunState, *, now: bool = False) -> None:
         """Replace the tables, if it is time to.
@@ -96,9 +99,10 @@ class Tables:
         rows = [trial_row(trial, self._folder) for trial in state.trials.values()]
         self._write(TRIALS, TRIALS.from_rows(rows, metadata))
         self._write(METRICS, self._metrics.values())
-        interference = self._interference.values()
-        if interference.num_rows:
-            self._write(INTERFERENCE, interference)
+        for table, long in ((INTERFERENCE, self._interference), (GATES, self._gates)):
+            values = long.values()
+            if values.num_rows:
+                self._write(table, values)
         ended = time.monotonic()
         self._due = ended + max(_SECONDS_BETWEEN, (ended - begun) / _SHARE_OF_TIME)
 
@@ -141,6 +145,15 @@ def _interference_rows(event: Reported) -> Iterator[dict[str, Any]]:
     shared = {"trial_id": event.trial_id, **{name: report[name] for name in ("step", "evaluation", "epoch")}}
     for pair in report.get("interference", ()):  # reports of before there was surgery have none
         yield {**shared, **pair}
+
+
+def _gate_rows(event: Reported) -> Iterator[dict[str, Any]]:
+    report = event.report
+    shared = {"trial_id": event.trial_id, **{name: report[name] for name in ("step", "evaluation", "epoch")}}
+    for task, gates_NH in report.get("gates", {}).items():  # reports of before there was pruning have none
+        for layer, gates_H in enumerate(gates_NH, start=1):
+            for head, gate in enumerate(gates_H, start=1):
+                yield {**shared, "task": task, "layer": layer, "head": head, "gate": gate}
 
 
 def _task_metrics(config: Mapping[str, Any]) -> list[str]:

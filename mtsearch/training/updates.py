@@ -222,9 +222,9 @@ def _step(parts: Parts, tasks: Sequence[str]) -> bool:
     before = 0.0 if scaler is None else scaler.get_scale()
     if pruning is not None:
         pruning.step(tasks, parts.state.progress.step, scaler)
-    if _stepped(parts):
+    if scaler is None or _stepped(parts):
         optimizer.step()  # and with it the scaler's update
-    elif scaler is not None:
+    else:  # which steps no optimizer that has no gradients
         scaler.update()
     return scaler is not None and scaler.get_scale() < before
 

@@ -19,8 +19,8 @@ from tests.architecture.test_imports import MODULES, PACKAGES, imports
 
 ROOT = Path(__file__).parents[2]
 
-# Needed, but imported by another library for us: torch.utils.tensorboard.
-IMPORTED_FOR_US = {"tensorboard"}
+# Needed, but imported by another library for us: torch.utils.tensorboard, which writes pictures by pillow.
+IMPORTED_FOR_US = {"pillow", "tensorboard"}
 # Imported, but a part of another library, which requires one version of it.
 COMES_WITH = {"pydantic-core": "pydantic"}
 

@@ -78,8 +78,25 @@ def test_without_compared_gradients_there_is_no_interference_table(tmp_path: Pat
     assert not (tmp_path / "interference.parquet").exists()
 
 
+def test_gates_have_a_row_for_each_attention_head_of_each_report(tmp_path: Path) -> None:
+    own = {"one": [[1.0, 0.25], [0.0, 0.5]], "two": [[1.0, 1.0], [1.0, 1.0]]}
+    story = Story().begun().suggested(0).reported(0, 1, 0.4, gates=own).reported(0, 2, 0.5, gates={})
+    written(tmp_path, story.suggested(1).reported(1, 1, 0.4, gates={"": [[0.75, 0.0]]}).events)
+    rows = load_run(tmp_path).gates
+    assert rows["gate"].tolist() == [1.0, 0.25, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.0]
+    third = {"trial_id": "t0000", "step": 10, "evaluation": 1, "epoch": 1.0, "task": "one", "layer": 2, "head": 1}
+    assert rows.iloc[2].to_dict() == {**third, "gate": 0.0}
+    assert rows.iloc[8:]["task"].tolist() == ["", ""]
+
+
+def test_without_pruning_there_is_no_gates_table(tmp_path: Path) -> None:
+    written(tmp_path, Story().begun().suggested(0).reported(0, 1, 0.4, gates={}).reported(0, 2, 0.5).events)
+    assert not (tmp_path / "gates.parquet").exists()
+    assert load_run(tmp_path).gates.columns.tolist()[-3:] == ["layer", "head", "gate"]
+
+
 def test_tables_rebuilt_from_events_equal_those_of_the_running_search(tmp_path: Path) -> None:
-    story = Story().begun().suggested(0).reported(0, 1, 0.4, interference=AGREEMENT)
+    story = Story().begun().suggested(0).reported(0, 1, 0.4, interference=AGREEMENT, gates={"": [[1.0]]})
     events = story.reported(0, 2, 0.5, interference=AGREEMENT).stopped(0, "completed").events
     (tmp_path / "live").mkdir()
     (tmp_path / "rebuilt").mkdir()
@@ -89,7 +106,7 @@ def test_tables_rebuilt_from_events_equal_those_of_the_running_search(tmp_path: 
         live.add(event)
         live.refresh(state, now=True)
     written(tmp_path / "rebuilt", events)
-    for name in ("trials.parquet", "metrics.parquet", "interference.parquet"):
+    for name in ("trials.parquet", "metrics.parquet", "interference.parquet", "gates.parquet"):
         pd.testing.assert_frame_equal(
             pd.read_parquet(tmp_path / "live" / name), pd.read_parquet(tmp_path / "rebuilt" / name)
         )
