@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,9 +16,10 @@ from mtsearch.config.schema import trial_schema
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch, EncodedSplit
 from mtsearch.data.examples import DataSet, Example
+from mtsearch.data.piece_tags import PieceTags
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
-from mtsearch.data.tokens import tokenise_uncached
+from mtsearch.data.tokens import TokenTable, tokenise_uncached
 from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.model.encoder import find_encoder, load_tokenizer
 from mtsearch.tasks.contract import Inventory, TaskKind
@@ -27,10 +29,12 @@ from mtsearch.training.exported import MANIFEST, encoder_source, is_export, load
 from mtsearch.training.parts import build_model
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
+from mtsearch.training.tagging import TrialTags, tag_rows
 
 __all__ = ["TrainedModel"]
 
 _BATCH_SIZE = 64
+_LOG = logging.getLogger(__name__)
 
 
 class TrainedModel:
@@ -46,6 +50,7 @@ class TrainedModel:
         config: the trial's.
         data_hashes: of the data that each task was trained on.
         inventories: what each task learned from its training split.
+        tags: what the tags are that the encoder sees beside words; None where it sees none.
         model: the encoder and the task heads.
         tokenizer: the encoder's.
         accelerator: number format and device.
@@ -69,6 +74,7 @@ class TrainedModel:
             self.config: TrialConfig = schema.model_validate({**description["config"], "plugins": list(plugins)})
             self.data_hashes: dict[str, str] = description["data"]
             self.inventories = {name: Inventory.from_json(x) for name, x in description["inventories"].items()}
+            self.tags = TrialTags.from_json(description.get("tags"))
         except MtsearchError:
             raise
         except (ValueError, KeyError, TypeError) as error:
@@ -82,7 +88,7 @@ class TrainedModel:
             self.model = load_exported(folder, description, self.config, self.inventories)
         else:
             source = find_encoder(self.config.encoder.model, self.config.encoder.revision)
-            self.model = build_model(self.config, self.inventories)
+            self.model = build_model(self.config, self.inventories, self.tags)
             load_weights(folder, self.model)
         self.model.to(self.accelerator.device).eval()
         self.tokenizer = load_tokenizer(source)
@@ -170,6 +176,22 @@ class TrainedModel:
 
     def _encoded(self, task: str, examples: Sequence[Example], *, with_targets: bool = False) -> EncodedSplit:
         kind = self._kind(task)
-        tokens = tokenise_uncached(examples, self.tokenizer, kind.layout, self.config.encoder.max_length)
+        tokens = tokenise_uncached(
+            examples,
+            self.tokenizer,
+            kind.layout,
+            self.config.encoder.max_length,
+            with_places=self.tags is not None,
+        )
+        tags = None if self.tags is None else self._tagged(task, examples, tokens, self.tags, is_cached=with_targets)
         targets = kind.encode_targets(examples, self.inventories[task]) if with_targets else {}
-        return EncodedSplit(task, tokens, targets, self.tokenizer.pad_token_id)
+        return EncodedSplit(task, tokens, targets, self.tokenizer.pad_token_id, tags)
+
+    def _tagged(
+        self, task: str, examples: Sequence[Example], tokens: TokenTable, known: TrialTags, *, is_cached: bool
+    ) -> PieceTags:
+        tagger = self.config.tags.tagger(is_cached=is_cached)
+        assert tagger is not None
+        if tagger.identity() != known.source:
+            _LOG.warning("tags: the model was trained with others than those by %s", tagger.describe())
+        return tag_rows(tagger, task, examples, self._kind(task).layout, tokens).renumbered(known.names)
