@@ -41,8 +41,8 @@ from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.prefix_cache import PrefixCache
 from mtsearch.training.report import Objective
-from mtsearch.training.source import load_source
 from mtsearch.training.rows import RowChanges, change_rows
+from mtsearch.training.source import load_source
 from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
 from mtsearch.training.thawing import Thawing
@@ -288,7 +288,7 @@ def _start_pruning(config: TrialConfig, model: MultitaskModel, num_updates: Sequ
 def load_tasks(
     config: TrialConfig, place: Place, train_on: Sequence[SplitName] = ("train",)
 ) -> tuple[dict[str, TaskParts], TrialTags | None]:
-    """All tasks' data as :func:`load_task` gives it, with tags that mean the same in all of them; and what they mean."""
+    """All tasks' data as :func:`load_task` gives it; and their tags, where the encoder sees some, the same in all."""
     tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
     tagger = config.tags.tagger(is_cached=True)
     if tagger is None:
