@@ -60,7 +60,7 @@ def search(
     loaded, text = _loaded(space, overrides)
     folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
-    objective = Objective(loaded.search.metric, loaded.search.scored_tasks)
+    objective = Objective(loaded.search.primary, loaded.search.scored_tasks)
     hashes = preflight(_one_at_a_time(loaded), Place(None, root), objective, say or _unheard)
     return run_search(
         loaded,
@@ -113,8 +113,8 @@ def train(
     machine = this_machine()
     whole = Resources(cpus=int(machine["CPU"]), gpus=min(1, machine["GPU"]))
     resources = whole if loaded.resources == "auto" else loaded.resources
-    objective = Objective(loaded.search.metric, loaded.search.scored_tasks)
-    # Of the search section only what is measured counts: no budget ends a single training, and its weights stay.
+    objective = Objective(loaded.search.primary, loaded.search.scored_tasks)
+    # Of the search section only what is best counts: no budget ends a single training, and its weights stay.
     search = SearchConfig(
         trials=1, scheduler=NoScheduler(), metric=objective.metric, scored_tasks=objective.scored_tasks
     )

@@ -89,13 +89,14 @@ def run(
 def check(space: SpaceArgument, set_: SetOption = None) -> None:
     """Validate a space; print its dimensions, its conditionals and its size."""
     from mtsearch.config.load import load_space
-    from mtsearch.console import dimension_table
+    from mtsearch.console import dimension_table, objective_text
 
     loaded = load_space(space, set_ or ())
     dimensions = loaded.dimensions()
     points = loaded.size()
     how_many = "uncountably many points" if points is None else f"{points:,} point{'s' if points != 1 else ''}"
     console.print(f"{space}: valid; {len(dimensions)} dimensions, {how_many}", markup=False, highlight=False)
+    console.print(f"for {objective_text(loaded.objectives)}", markup=False, highlight=False, soft_wrap=True)
     if dimensions:
         console.print(dimension_table(loaded))
     if loaded.refused_share:

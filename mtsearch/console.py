@@ -30,6 +30,7 @@ __all__ = [
     "number",
     "plan_lines",
     "print_outcome",
+    "objective_text",
     "print_pairs",
     "score_lines",
     "search_lines",
@@ -212,13 +213,28 @@ def _params(params: Mapping[str, Any]) -> str:
 
 
 def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
-    """What is about to be searched, in two lines."""
+    """What is about to be searched, and where it is written."""
     search = space.search
     budget = [f"{search.trials} trials"]
     budget += [f"at most {duration(search.time)}"] if search.time else []
     budget += [f"at most {search.gpu_hours:g} GPU hours"] if search.gpu_hours else []
     how = f"{len(space.dimensions())} dimensions by {search.algorithm.name}, {search.scheduler.name} stops trials"
-    return [("search", f"{space.name}: {how}; {', '.join(budget)}, for {search.metric}"), ("run", str(folder))]
+    if len(search.metrics) == 1:
+        return [("search", f"{space.name}: {how}; {', '.join(budget)}, for {search.primary}"), ("run", str(folder))]
+    return [
+        ("search", f"{space.name}: {how}; {', '.join(budget)}"),
+        ("objectives", objective_text(space.objectives)),
+        ("run", str(folder)),
+    ]
+
+
+def objective_text(objectives: Mapping[str, str]) -> str:
+    """Which way each objective is better, from its direction, and what the first of several is for."""
+    words = {"maximize": "more is better", "minimize": "less is better"}
+    text = ", ".join(f"{name} ({words[direction]})" for name, direction in objectives.items())
+    if len(objectives) == 1:
+        return text
+    return f"{text}; the first chooses checkpoints, stops trials and says which is best"
 
 
 def plan_lines(plan: Plan) -> list[tuple[str, str]]:
@@ -233,14 +249,19 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
         )
     limit = f", which stops at {duration(plan.time_limit)}" if plan.time_limit is not None else ""
     return [
+    front = f", and {size(plan.front_bytes)} of each other trial on the Pareto front" if plan.front_bytes else ""
         *(("found", line) for line in plan.found),
         ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each"),
         (
+        ("objectives" if len(plan.objectives) > 1 else "objective", objective_text(plan.objectives)),
             "placed",
             f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus} each, of {plan.cores:g} cores",
         ),
         ("stopping", stopping),
-        ("disk", f"at most {size(plan.kept_bytes)} of weights kept; {size(plan.running_bytes)} more while trials run"),
+        (
+            "disk",
+            f"at most {size(plan.kept_bytes)} of weights kept{front}; {size(plan.running_bytes)} more while trials run",
+        ),
         (
             "time",
             f"about {duration(plan.trial_seconds)} for a whole default trial, by a short probe of this machine; "
@@ -283,3 +304,7 @@ def print_outcome(console: Console, outcome: Outcome, page: Path | None, command
     if not outcome.is_finished:
         pairs.append(("go on", f"{command} with the same arguments takes it up where it stopped"))
     print_pairs(console, pairs)
+    if len(outcome.objectives) > 1:
+        print_pairs(console, pairs)
+        _print_front(console, outcome)
+        pairs = []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from mtsearch.console import Watch, duration, number, size
+from mtsearch.console import Watch, duration, number, objective_text, print_outcome, size
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState
+from mtsearch.search.tuner import FrontTrial, Outcome
 from tests.search.conftest import Story
 
 
@@ -70,3 +72,63 @@ def test_a_terminal_shows_progress_best_rungs_and_rows() -> None:
     for part in ("2 of 3 trials done", "1 open", "to go", "best 0.7500 (t0000)", "past the rungs: 1 at 1, 0 at 3"):
         assert part in shown
     assert shown.index("best 0.7500") < shown.index("pruned")
+
+
+def test_objectives_are_named_with_their_direction() -> None:
+    assert objective_text({"mean_score": "maximize"}) == "mean_score (more is better)"
+    assert objective_text({"mean_score": "maximize", "open_heads": "minimize"}) == (
+        "mean_score (more is better), open_heads (less is better); the first chooses checkpoints, stops trials and "
+        "says which is best"
+    )
+
+
+TRADED = Outcome(
+    folder=Path("runs/traded"),
+    best="t0004",
+    score=0.75,
+    scores={"mean_score": 0.75, "open_heads": 72.0},
+    params={"pruning.strength": 0.1},
+    objectives={"mean_score": "maximize", "open_heads": "minimize"},
+    front=(
+        FrontTrial("t0004", [0.75, 72.0], {"pruning.strength": 0.1}),
+        FrontTrial("t0001", [0.51234, 7.0], {"pruning.strength": 0.5}),
+    ),
+    checkpoint=None,
+    retrained=None,
+    counts={"completed": 3, "pruned": 1},
+    seconds=60,
+    reason="all 4 trials are done",
+    is_finished=True,
+)
+
+
+def conclusion(outcome: Outcome) -> list[str]:
+    out = io.StringIO()
+    print_outcome(Console(file=out, width=100), outcome, None, "mtsearch run")
+    return [" ".join(line.split()) for line in out.getvalue().splitlines()]
+
+
+def test_a_search_with_several_objectives_ends_with_its_front() -> None:
+    lines = conclusion(TRADED)
+    start = lines.index("front 2 of 3 completed trials; the column pareto of the table marks them")
+    assert lines[start + 1 : start + 4] == [
+        "trial mean_score ↑ open_heads ↓ parameters",
+        "t0004 0.75 72 pruning.strength=0.1",
+        "t0001 0.5123 7 pruning.strength=0.5",
+    ]
+    assert lines[start + 4].startswith("table ")
+
+
+def test_a_long_front_is_cut_and_an_empty_one_is_said() -> None:
+    many = tuple(FrontTrial(f"t{number:04d}", [0.5, 1.0], {}) for number in range(20))
+    lines = conclusion(replace(TRADED, front=many))
+    assert sum(line.startswith("t00") for line in lines) == 16
+    assert ".." in lines
+    empty = conclusion(replace(TRADED, front=(), counts={"pruned": 1}))
+    assert "front 0 of 0 completed trials; the column pareto of the table marks them" in empty
+    assert not any("open_heads ↓" in line for line in empty)
+
+
+def test_one_objective_has_no_front() -> None:
+    single = replace(TRADED, objectives={"mean_score": "maximize"}, front=())
+    assert not any(line.startswith("front") for line in conclusion(single))

@@ -12,6 +12,7 @@ from typing import Any
 from mtsearch.config.domains import Float, number_text, scalar_text
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems
 from mtsearch.config.nodes import Located, Path, Where, dotted
+from mtsearch.config.objectives import OVERALL_METRICS, direction_of, measured_metrics
 from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
 
@@ -127,7 +128,7 @@ def _never_legal(space: SearchSpace, forced: Mapping[str, Any], refusal: Problem
 
 
 def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], places: Located) -> list[Problem]:
-    """Mean score and metric must mean the same in every trial."""
+    """Mean score and metrics must mean the same in every trial, and the first must be one to maximise."""
     task_sets = {frozenset(config.tasks) for config in configs}
     always = frozenset.intersection(*task_sets)
     search, problems = space.search, []
@@ -141,13 +142,21 @@ def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], plac
         if task not in always:
             message = f"{task!r} is not a task of every trial; {did_you_mean(task, sorted(always))}"
             problems.append(Problem(_place(places, ("search", "scored_tasks", i)), "search.scored_tasks", message))
-    measured = set.intersection(
-        *({f"{name}.{metric}" for name, task in config.tasks.items() for metric in task.metrics} for config in configs)
-    )
-    if search.metric != "mean_score" and search.metric not in measured:
-        choices = ["mean_score", *sorted(measured)]
-        message = f"{search.metric!r} is not measured in every trial; {did_you_mean(search.metric, choices)}"
-        problems.append(Problem(_place(places, ("search", "metric")), "search.metric", message))
+    measured = set.intersection(*({*measured_metrics(config)} for config in configs))
+    choices = [name for name in measured_metrics(configs[0]) if name in measured]
+    for i, name in enumerate(search.metrics):
+        message = ""
+        if name not in measured:
+            only = f", but only {OVERALL_METRICS[name].condition}" if name in OVERALL_METRICS else ""
+            message = f"{name!r} is not measured in every trial{only}; {did_you_mean(name, choices)}"
+        elif i == 0 and direction_of(name, space.plugins) != "maximize":
+            message = (
+                f"the first metric says what is best and must be one where more is better, but got {name!r}; "
+                "put another first, such as mean_score"
+            )
+        if message:
+            path: Path = ("search", "metric", i) if isinstance(search.metric, tuple) else ("search", "metric")
+            problems.append(Problem(_place(places, path), dotted(path), message))
     return problems
 
 

@@ -89,6 +89,8 @@ def schema_problems(error: ValidationError, slot: Slot, places: Located, base: P
     told: dict[str, tuple[str, Problem]] = {}
     for detail in error.errors(include_url=False):
         kind, problem = detail["type"], _problem(detail, slot, places, base)
+        if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # pydantic does not count the entries that are wrong, which are told
         # The alternatives of a plain union complain one by one; a broken bound says more than a wrong type.
         if problem.path not in told or (_is_wrong_type(told[problem.path][0]) and not _is_wrong_type(kind)):
             told[problem.path] = (kind, problem)

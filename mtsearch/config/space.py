@@ -15,12 +15,14 @@ from mtsearch.config.domains import KEYWORDS, Categorical, Domain, Scalar, numbe
 from mtsearch.config.environment import escaped_tree
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems, schema_problems
 from mtsearch.config.nodes import Choice, Fields, Items, Leaf, Located, Node, Open, Path, Place, SameAs, Where, dotted
+from mtsearch.config.objectives import direction_of
 from mtsearch.config.schema import trial_schema
 from mtsearch.config.slots import Slot
 from mtsearch.config.syntax import written
 from mtsearch.config.trial import Resources, SearchConfig, TrialConfig
 from mtsearch.config.yaml12 import dump, flow
 from mtsearch.errors import ConfigError
+from mtsearch.tasks.metrics import Direction
 
 __all__ = ["Around", "Dimension", "Draw", "Infeasible", "SearchSpace", "Suggest", "diff", "space_schema"]
 
@@ -106,6 +108,11 @@ class SearchSpace:
     def plugins(self) -> tuple[str, ...]:
         """The user's own modules."""
         return tuple(written(self.root.entries["plugins"].node))
+
+    @property
+    def objectives(self) -> Mapping[str, Direction]:
+        """What is searched for, with the way in which it is better; the first one says what is best."""
+        return {metric: direction_of(metric, self.plugins) for metric in self.search.metrics}
 
     def dimensions(self) -> tuple[Dimension, ...]:
         """Everything that is searched, of all branches, in the order of the text."""

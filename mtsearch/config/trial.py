@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mtsearch.adapters import Adapters, NoAdapters
 from mtsearch.augmentation import Augmentation, NoAugmentation
@@ -268,6 +268,8 @@ class Keep(Frozen):
 
     best: int = Field(default=3, ge=0)
     """Weights of the best so many trials of the whole search; a running trial keeps its last state."""
+    front: bool = True
+    """Weights of every trial on the Pareto front, too, where there are several objectives."""
     predictions: bool = True
     """Predictions on every dev example, beside the weights that are kept."""
 
@@ -288,8 +290,11 @@ def _seconds(value: Any) -> Any:
 class SearchConfig(Frozen):
     """How the space is searched."""
 
-    metric: str = "mean_score"
-    """What is maximised: ``mean_score``, or ``TASK.METRIC``."""
+    metric: str | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "mean_score"
+    """What is searched for: ``mean_score`` or ``TASK.METRIC``; or a list of such, traded off against each other.
+
+    The first of a list says what is best: it chooses checkpoints, stops trials, and more of it must be better.
+    """
     scored_tasks: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
     """The tasks in ``mean_score``; null takes all. Must be given when the set of tasks is itself searched."""
     trials: int = Field(default=32, gt=0)
@@ -313,7 +318,25 @@ class SearchConfig(Frozen):
     keep: Keep = Keep()
     """What stays on disk."""
     retrain_best: bool = False
-    """Train the winner once more on train and dev together, for as many epochs as its best score took."""
+    """Train the winner (by the first objective) once more on train and dev, for as long as its best score took."""
+
+    @field_validator("metric")
+    @classmethod
+    def _metrics_differ(cls, metric: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        twice = [name for i, name in enumerate(metric) if name in metric[:i]] if isinstance(metric, tuple) else []
+        if twice:
+            raise ValueError(f"must name each metric once, but {twice[0]!r} is there twice; leave one out")
+        return metric
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All objectives; the first one says what is best."""
+        return self.metric if isinstance(self.metric, tuple) else (self.metric,)
+
+    @property
+    def primary(self) -> str:
+        """The objective that says what is best."""
+        return self.metrics[0]
 
 
 class Resources(Frozen):

@@ -119,7 +119,7 @@ class Driver:
         self.fault: MtsearchError | None = None
         for trial in state.trials.values():
             self._check_data(trial, trial.data)
-        retain(folder, state, space.search.keep, self._gone)
+        retain(folder, state, space.search.keep, space.objectives, self._gone)
 
     @property
     def is_exhausted(self) -> bool:
@@ -201,7 +201,7 @@ class Driver:
             data_root=str(self._data_root) if self._data_root else None,
             cpus=self._footprint.cpus,
             gpus=self._footprint.gpus,
-            metric=self._space.search.metric,
+            metric=self._space.search.primary,
             scored_tasks=self._space.search.scored_tasks,
         )
 
@@ -267,7 +267,7 @@ class Driver:
     def _stop_trial(self, trial_id: str, status: StopStatus, reason: str) -> None:
         self.record(Stopped(time=time.time(), trial_id=trial_id, status=status, reason=reason))
         self._proposals.tell(self.state.trials[trial_id])
-        retain(self._folder, self.state, self._space.search.keep, self._gone)
+        retain(self._folder, self.state, self._space.search.keep, self._space.objectives, self._gone)
 
     def record(self, event: Event) -> None:
         """Write an event; take it in; let the observer and the tables know.

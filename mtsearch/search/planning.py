@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mtsearch.config.space import SearchSpace
@@ -15,6 +16,7 @@ from mtsearch.training.place import Place
 from mtsearch.training.preflight import preflight
 from mtsearch.training.probe import probe
 from mtsearch.training.report import Objective
+from mtsearch_analysis.tables import Direction
 
 __all__ = ["Plan", "expected_evaluations", "plan_search"]
 
@@ -27,6 +29,7 @@ class Plan:
 
     Attributes:
         found: lines about the encoder and the data.
+        objectives: what is searched for, with its direction; the first one says what is best.
         trials: how many.
         most_evaluations: of the longest trial.
         footprint: what a trial holds, and how many run at a time.
@@ -35,6 +38,7 @@ class Plan:
         reduction_factor: of ASHA.
         evaluations: of a trial on average, if the rungs stop as many as they can.
         kept_bytes: of the best trials' weights, at most, when the search is over.
+        front_bytes: of each trial's on the Pareto front, beside them; 0 where those are not kept, or there is none.
         running_bytes: of what running trials have on disk beside that, at most.
         trial_seconds: of the default trial, to its end.
         least_seconds: of the search, if the rungs stop as many as they can.
@@ -43,6 +47,7 @@ class Plan:
     """
 
     found: tuple[str, ...]
+    objectives: Mapping[str, Direction]
     trials: int
     most_evaluations: int
     footprint: Footprint
@@ -51,6 +56,7 @@ class Plan:
     reduction_factor: float
     evaluations: float
     kept_bytes: int
+    front_bytes: int
     running_bytes: int
     trial_seconds: float
     least_seconds: float
@@ -75,7 +81,7 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         machines = nodes()
         footprint = find_footprint(space.resources, machines, search.trials, search.concurrency)
     default = space.config(space.default)
-    objective = Objective(search.metric, search.scored_tasks)
+    objective = Objective(search.primary, search.scored_tasks)
     trial = Place(None, place.data_root, footprint.cpus, "cuda" if footprint.gpus else "cpu")
     found: list[str] = []
     preflight([default], trial, objective, found.append)
@@ -87,6 +93,7 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
     rounds = -(-search.trials // footprint.concurrency)
     return Plan(
         found=tuple(found),
+        objectives=space.objectives,
         trials=search.trials,
         most_evaluations=most,
         footprint=footprint,
@@ -95,6 +102,7 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         reduction_factor=factor,
         evaluations=evaluations,
         kept_bytes=2 * search.keep.best * probed.weight_bytes,  # the best and the last checkpoint of each
+        front_bytes=2 * probed.weight_bytes if search.keep.front and len(search.metrics) > 1 else 0,
         running_bytes=footprint.concurrency * (2 + _STATE_RATIO) * probed.weight_bytes,
         trial_seconds=probed.seconds(probed.num_evaluations),
         least_seconds=rounds * probed.seconds(min(evaluations, probed.num_evaluations)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ class Proposals:
         temporary = journal.with_name(f".{journal.name}.tmp")
         self._journal = JournalFile(temporary)
         self._storage = JournalStorage(self._journal)
-        self._study = _create_study(self._storage, space.name)
+        self._study = _create_study(self._storage, space)
         for trial in state.trials.values():
             self._study.add_trial(self._frozen(trial))
         os.replace(temporary, journal)
@@ -116,42 +117,69 @@ class Proposals:
             return Proposal(number, params, None, str(error))
 
     def report(self, trial: TrialState) -> None:
-        """Tell the best score so far at a trial's last evaluation."""
+        """Tell the best score so far at a trial's last evaluation; of several objectives Optuna takes none."""
         best = trial.best_so_far().get(trial.evaluation)
-        if best is not None:
+        if best is not None and not self._has_several_objectives:
             self._storage.set_trial_intermediate_value(self._optuna_id(trial), trial.evaluation, best)
 
     def tell(self, trial: TrialState) -> None:
         """Tell how a trial ended; of an interrupted one nothing is told, since it goes on.
 
-        COMPLETE with its best score if it trained to its end, PRUNED if the trial scheduler stopped it, else FAIL.
+        COMPLETE with its objectives at its best evaluation if it trained to its end, PRUNED if the trial scheduler
+        stopped it, else FAIL.
         """
-        state = _optuna_state(trial)
+        state, values = self._end(trial)
         if state == OptunaState.RUNNING:
             return
         for key, value in _attributes(trial).items():
             self._storage.set_trial_user_attr(self._optuna_id(trial), key, value)
-        self._study.tell(trial.number, trial.best_score if state == OptunaState.COMPLETE else None, state)
+        for name, value in self._constraints(trial).items():
+            optuna.Trial(self._study, self._optuna_id(trial)).set_constraint(name, value)
+        self._study.tell(trial.number, values, state)
+
+    @property
+    def _has_several_objectives(self) -> bool:
+        return len(self._space.objectives) > 1
+
+    def _end(self, trial: TrialState) -> tuple[OptunaState, list[float] | None]:
+        """What Optuna calls a trial's status, and its objectives if it is complete."""
+        state = _OPTUNA_STATES[trial.status]
+        values = trial.objective_values(self._space.objectives)
+        if state != OptunaState.COMPLETE:
+            return state, None
+        # A trial whose only report was lost on the way, or that could not measure an objective, has nothing to tell.
+        return (OptunaState.FAIL, None) if any(map(math.isnan, values)) else (state, values)
+
+    def _constraints(self, trial: TrialState) -> dict[str, float]:
+        """How far a trial fell short that was stopped early in a search with several objectives.
+
+        TPE ranks pruned trials below all complete ones, by how far they came and then by their score. With several
+        objectives it has no intermediate values to see that by, and where few trials are complete would take the
+        first ones for good. Trials that break constraints are below the complete ones too, and are ranked.
+        """
+        if trial.status != "pruned" or not self._has_several_objectives:
+            return {}
+        # The score counts for less than one more evaluation, whatever its scale.
+        share = 0.5 + math.atan(trial.best_score or 0.0) / math.pi
+        return {"stopped_early": 1 / (trial.evaluation + share)}
 
     def _optuna_id(self, trial: TrialState) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)
         return self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
 
     def _frozen(self, trial: TrialState) -> FrozenTrial:
-        state = _optuna_state(trial)
-        best = trial.best_so_far()
-        value = None
-        if state == OptunaState.COMPLETE:
-            value = trial.best_score
-        elif state == OptunaState.PRUNED and best:
-            value = best[max(best)]
+        state, values = self._end(trial)
+        best = {} if self._has_several_objectives else trial.best_so_far()
+        if state == OptunaState.PRUNED and best:
+            values = [best[max(best)]]  # as Optuna's own tell has it
         frozen = create_trial(
             state=state,
-            value=value,
+            values=values,
             params=dict(trial.params),
             distributions={name: self._distributions[name] for name in trial.params},
             user_attrs=_attributes(trial) if state.is_finished() else {},
             intermediate_values=best,
+            constraints=self._constraints(trial),
         )
         if trial.started_at is not None:
             frozen.datetime_start = datetime.fromtimestamp(trial.started_at)
@@ -160,21 +188,15 @@ class Proposals:
         return frozen
 
 
-def _optuna_state(trial: TrialState) -> OptunaState:
-    state = _OPTUNA_STATES[trial.status]
-    # A trial whose only report was lost on the way has no score that could be told.
-    return OptunaState.FAIL if state == OptunaState.COMPLETE and trial.best_score is None else state
-
-
 def _attributes(trial: TrialState) -> dict[str, Any]:
     return {"trial_id": trial.trial_id, "status": trial.status, "reason": trial.reason}
 
 
-def _create_study(storage: JournalStorage, name: str) -> optuna.Study:
+def _create_study(storage: JournalStorage, space: SearchSpace) -> optuna.Study:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        return optuna.create_study(study_name=space.name, storage=storage, directions=list(space.objectives.values()))
     finally:
         optuna.logging.set_verbosity(verbosity)
 

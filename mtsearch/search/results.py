@@ -29,7 +29,7 @@ from mtsearch.config.trial import Keep
 from mtsearch.config.yaml12 import dump
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState, TrialState
-from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Objective, Table
+from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table
 
 __all__ = ["Tables", "kept", "retain", "trial_folder", "trial_row", "write_json", "write_text", "write_trial_config"]
 
@@ -66,12 +66,12 @@ class Tables:
 
     Args:
         folder: the run folder.
-        metric: what is searched for.
+        objectives: what is searched for, with its direction; the first one says what is best.
     """
 
-    def __init__(self, folder: Path, metric: str) -> None:
+    def __init__(self, folder: Path, objectives: Mapping[str, Direction]) -> None:
         self._folder = folder
-        self._metric = metric
+        self._objectives = objectives
         self._metrics = _LongTable(METRICS)
         self._interference = _LongTable(INTERFERENCE)
         self._gates = _LongTable(GATES)
@@ -95,8 +95,13 @@ class Tables:
         if begun < self._due and not now:
             return
         task_metrics = dict.fromkeys(name for trial in state.feasible for name in _task_metrics(trial.config))
-        metadata = Objective(self._metric, "maximize", tuple(task_metrics)).metadata()
+        (metric, direction), *others = self._objectives.items()
+        metadata = Objective(metric, direction, tuple(task_metrics), dict(others)).metadata()
         rows = [trial_row(trial, self._folder) for trial in state.trials.values()]
+        if others:
+            front = {trial.trial_id for trial in state.front(self._objectives)}
+            for row in rows:
+                row["pareto"] = row["trial_id"] in front if row["status"] == "completed" else None
         self._write(TRIALS, TRIALS.from_rows(rows, metadata))
         self._write(METRICS, self._metrics.values())
         for table, long in ((INTERFERENCE, self._interference), (GATES, self._gates)):
@@ -214,24 +219,28 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def kept(state: RunState, keep: Keep) -> list[TrialState]:
-    """The trials whose weights stay: the best of those that stopped, and every one that goes on."""
+def kept(state: RunState, keep: Keep, objectives: Mapping[str, Direction]) -> list[TrialState]:
+    """The trials whose weights stay: the best of those that stopped, the Pareto front, and every one that goes on."""
     stopped = [trial for trial in state.ranking() if not trial.is_open]
-    return stopped[: keep.best] + state.open
+    best = stopped[: keep.best]
+    front = [trial for trial in state.front(objectives) if trial not in best] if keep.front else []
+    return best + front + state.open
 
 
-def retain(folder: Path, state: RunState, keep: Keep, gone: set[str]) -> None:
+def retain(folder: Path, state: RunState, keep: Keep, objectives: Mapping[str, Direction], gone: set[str]) -> None:
     """Delete the weights that need not stay.
 
-    Of a trial that stopped among the best, the best and the last checkpoint stay; of other stopped trials none.
+    Of a trial that stopped among the best, or that no other beats on all objectives, the best and the last checkpoint
+    stay; of other stopped trials none. One that another has beaten stays beaten, so nothing is missed later.
 
     Args:
         folder: the run folder.
         state: what is known of the search.
         keep: what the search asks for.
+        objectives: what is searched for, with its direction.
         gone: trials without weights, so that no disk is looked at for them again; added to.
     """
-    staying = {trial.trial_id for trial in kept(state, keep)}
+    staying = {trial.trial_id for trial in kept(state, keep, objectives)}
     for trial in state.trials.values():
         if trial.is_open or trial.trial_id in gone:
             continue

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from mtsearch.search.events import (
     Event,
@@ -19,14 +23,15 @@ from mtsearch.search.events import (
     Stopped,
     Suggested,
 )
-from mtsearch_analysis.tables import Status
+from mtsearch_analysis.pareto import is_on_front
+from mtsearch_analysis.tables import Direction, Status
 
 __all__ = ["RunState", "TrialState", "fold"]
 
 
 @dataclass
 class TrialState:
-    """A trial, as its events tell it. Scores are those of the search's metric; higher is better.
+    """A trial, as its events tell it. Scores are those of the search's first objective; higher is better.
 
     Attributes:
         status: of the table; ``running`` from suggestion on.
@@ -87,6 +92,11 @@ class TrialState:
             return None
         text = "\n".join(f"{task} {found['hash']}" for task, found in sorted(self.data.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def objective_values(self, objectives: Iterable[str]) -> list[float]:
+        """These metrics at its best evaluation; NaN for one that was not measured there, or is not finite."""
+        found = (self.best_scores.get(name) for name in objectives)
+        return [value if value is not None and math.isfinite(value) else math.nan for value in found]
 
     def best_so_far(self) -> dict[int, float]:
         """The best score up to each evaluation."""
@@ -228,6 +238,14 @@ class RunState:
         """
         scored = [(trial.best_score, trial) for trial in self.trials.values() if trial.best_score is not None]
         return [trial for _, trial in sorted(scored, key=lambda row: (-row[0], row[1].examples_seen, row[1].number))]
+
+    def front(self, objectives: Mapping[str, Direction]) -> list[TrialState]:
+        """The completed trials on the Pareto front, best first; none where there is one objective."""
+        completed = [trial for trial in self.ranking() if trial.status == "completed"]
+        if len(objectives) < 2 or not completed:
+            return []
+        values = np.array([trial.objective_values(objectives) for trial in completed])
+        return list(itertools.compress(completed, is_on_front(values, tuple(objectives.values()))))
 
     def counts(self) -> dict[Status, int]:
         """How many trials have each status."""

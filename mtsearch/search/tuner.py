@@ -39,12 +39,27 @@ from mtsearch.search.schedulers import build_scheduler, most_evaluations, rungs
 from mtsearch.search.state import RunState
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
 from mtsearch.training.preflight import DataHashes
-from mtsearch_analysis.tables import Status
+from mtsearch_analysis.tables import Direction, Status
 
-__all__ = ["Outcome", "run_search"]
+__all__ = ["FrontTrial", "Outcome", "run_search"]
 
 _DEATHS_OF_A_WORKER = 3  # that a trial survives; what the trial itself raises is never tried again
 _PACKAGES = ("mtsearch", "torch", "transformers", "accelerate", "ray", "optuna", "numpy", "pandas", "pyarrow")
+
+
+@dataclass(frozen=True)
+class FrontTrial:
+    """A trial on the Pareto front.
+
+    Attributes:
+        trial_id: its id.
+        values: the objectives at its best evaluation, in their order.
+        params: what was chosen for it, by dimension.
+    """
+
+    trial_id: str
+    values: Sequence[float]
+    params: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,10 +68,12 @@ class Outcome:
 
     Attributes:
         folder: the run folder.
-        best: id of the winner; None if no trial has a score.
+        best: id of the winner, by the first objective; None if no trial has a score.
         score: its best score.
         scores: every dev metric of it at that evaluation.
         params: what was chosen for it, by dimension.
+        objectives: what was searched for, with its direction; the first one says what is best.
+        front: the completed trials on the Pareto front, best first; empty with one objective.
         checkpoint: its weights; None if they were not kept.
         retrained: weights of its training on train and dev; None if that was not asked for, or not done.
         counts: how many trials have each status.
@@ -70,6 +87,8 @@ class Outcome:
     score: float | None
     scores: Mapping[str, float]
     params: Mapping[str, Any]
+    objectives: Mapping[str, Direction]
+    front: tuple[FrontTrial, ...]
     checkpoint: Path | None
     retrained: Path | None
     counts: Mapping[Status, int]
@@ -118,7 +137,7 @@ def run_search(
     scheduler = space.search.scheduler
     own_rungs = rungs(scheduler, most) if isinstance(scheduler, Asha) else None
     with EventLog(folder) as log:
-        tables = Tables(folder, space.search.metric)
+        tables = Tables(folder, space.objectives)
         state = RunState()
         for event in read_events(folder):
             state.apply(event)
@@ -171,7 +190,7 @@ def run_search(
                 finally:
                     tables.refresh(state, now=True)
                     write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
-        return _outcome(folder, state, reason, _is_finished(state, space))
+        return _outcome(folder, state, space, reason)
 
 
 def _refuse_what_is_no_run(folder: Path) -> None:
@@ -391,7 +410,7 @@ def _data(state: RunState) -> dict[str, Any]:
     return {task: found for trial in state.trials.values() for task, found in trial.data.items()}
 
 
-def _outcome(folder: Path, state: RunState, reason: str, is_finished: bool) -> Outcome:
+def _outcome(folder: Path, state: RunState, space: SearchSpace, reason: str) -> Outcome:
     winner = next(iter(state.ranking()), None)
     checkpoint = folder / winner.best_checkpoint if winner and winner.best_checkpoint else None
     return Outcome(
@@ -400,10 +419,15 @@ def _outcome(folder: Path, state: RunState, reason: str, is_finished: bool) -> O
         score=winner.best_score if winner else None,
         scores=winner.best_scores if winner else {},
         params=winner.params if winner else {},
+        objectives=space.objectives,
+        front=tuple(
+            FrontTrial(trial.trial_id, trial.objective_values(space.objectives), trial.params)
+            for trial in state.front(space.objectives)
+        ),
         checkpoint=checkpoint if checkpoint and checkpoint.is_dir() else None,
         retrained=folder / state.retrained if state.retrained else None,
         counts=state.counts(),
         seconds=state.seconds,
         reason=reason,
-        is_finished=is_finished,
+        is_finished=_is_finished(state, space),
     )

@@ -44,9 +44,16 @@ def test_a_resolved_space_is_legal(validator: Draft202012Validator, tmp_path: Pa
     validator.validate(plain(space_of(CONDITIONAL, tmp_path).to_yaml()))
 
 
+@pytest.mark.parametrize("metric", ["mean_score", "[mean_score, sentiment.macro_f1]"])
+def test_one_objective_and_several_are_legal(validator: Draft202012Validator, metric: str) -> None:
+    validator.validate(plain(TASK + f"search: {{metric: {metric}}}\n"))
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "search: {metric: []}\n",
+        "search: {metric: [mean_score, 3]}\n",
         "encoder: {poolin: mean}\n",
         "encodr: {}\n",
         "optimizer: {name: adamw, lrr: 1e-4}\n",

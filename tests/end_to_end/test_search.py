@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import mtsearch
+import mtsearch_analysis
 from tests.end_to_end.conftest import Cli, WriteSpace
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.xdist_group("ray")]
@@ -75,6 +76,32 @@ def test_plain_pandas_answers_the_questions_of_a_search(searched: Path) -> None:
     assert trials["stop_reason"].str.len().gt(0).all()
     metrics = pd.read_parquet(searched / "metrics.parquet")
     assert set(metrics["trial_id"]) == set(trials["trial_id"])
+
+
+def test_two_objectives_are_searched_and_their_front_is_shown(
+    cli: Cli, write_space: WriteSpace, tiny_data: Path, tmp_path: Path
+) -> None:
+    search = {**SEARCHED["search"], "metric": ["sentiment.accuracy", "paraphrase.accuracy"]}
+    space = write_space(**{**SEARCHED, "search": search})
+    assert (
+        "sentiment.accuracy (more is better), paraphrase.accuracy (more is better); the first"
+        in cli("check", space).out
+    )
+    said = cli("run", space, "--data", tiny_data)
+    assert said.code == 0, said
+    trials = pd.read_parquet(tmp_path / "runs/tiny/trials.parquet")
+    front = trials[trials["pareto"] == True]  # noqa: E712  (null is neither)
+    shown = said.out[said.out.index("front       ") :]
+    assert f"front       {len(front)} of {(trials['status'] == 'completed').sum()} completed trials" in shown
+    assert all(f"  {trial_id}" in shown for trial_id in front["trial_id"])
+    assert trials["pareto"].notna().equals(trials["status"] == "completed")
+    assert mtsearch_analysis.pareto_front(mtsearch_analysis.load_run(tmp_path / "runs/tiny"))["trial_id"].is_unique
+    assert "Pareto front" in (tmp_path / "runs/tiny/report/index.html").read_text(encoding="utf-8")
+    # one trial of it, on its own, is trained for the first objective
+    again = cli("train", "runs/tiny", "--trial", front["trial_id"].iloc[0], "--data", tiny_data)
+    assert again.code == 0, again
+    assert "differs" not in again.out
+    assert "front" not in again.out
 
 
 def test_a_worker_comes_to_the_same_numbers_as_this_process(cli: Cli, searched: Path, tiny_data: Path) -> None:

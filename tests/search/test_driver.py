@@ -39,7 +39,7 @@ class Drive:
         self.state = state or fold(read_events(folder))
         self.proposals = Proposals(space, self.state, folder / JOURNAL)
         footprint = Footprint(cpus=1, gpus=0.0, concurrency=concurrency)
-        tables = Tables(folder, space.search.metric)
+        tables = Tables(folder, space.objectives)
         self.driver = Driver(
             space, folder, self.state, self.log, self.proposals, tables, self.watcher, footprint, None, {}
         )

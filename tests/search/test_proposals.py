@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,10 +57,12 @@ class Search:
         self._catch_up()
         return proposal
 
-    def report(self, number: int, evaluation: int, score: float) -> None:
+    def report(self, number: int, evaluation: int, score: float, **others: float | None) -> None:
+        """``others`` are further dev metrics, with two underscores for the dot."""
         trial = self.state.trials[f"t{number:04d}"]
         best = max([(s, e) for e, s in trial.scores.items()] + [(score, evaluation)])
-        self.story.reported(number, evaluation, score, (best[1], best[0]))
+        scores = {"mean_score": score, **{name.replace("__", "."): value for name, value in others.items()}}
+        self.story.reported(number, evaluation, score, (best[1], best[0]), scores=scores)
         self._catch_up()
         self.proposals.report(trial)
 
@@ -76,7 +79,8 @@ class Search:
             number = proposal.number
             assert proposal.config is not None
             for evaluation in (1, 2):
-                self.report(number, evaluation, proposal.config.training.batch_size / 64 + rng.random() / 10)
+                score = proposal.config.training.batch_size / 64 + rng.random() / 10
+                self.report(number, evaluation, score, similarity__mean_squared_error=rng.random())
             if number < num_trials - num_running:
                 self.stop(number, ("completed", "pruned", "completed", "diverged")[number % 4])
 
@@ -92,8 +96,19 @@ def read(journal: Path) -> optuna.Study:
     return optuna.load_study(study_name="space", storage=JournalStorage(JournalFileBackend(str(journal))))
 
 
-def test_a_resumed_search_proposes_what_an_uninterrupted_one_does(make_space: MakeSpace, tmp_path: Path) -> None:
-    space = make_space()
+TWO_OBJECTIVES: dict[str, Any] = {
+    "search": {"metric": ["mean_score", "similarity.mean_squared_error"]},
+    "tasks": {
+        "similarity": {"kind": "pair_regression", "data": "stsb", "metrics": ["pearson", "mean_squared_error"]},
+    },
+}
+
+
+@pytest.mark.parametrize("sections", [{}, TWO_OBJECTIVES], ids=["one objective", "two objectives"])
+def test_a_resumed_search_proposes_what_an_uninterrupted_one_does(
+    make_space: MakeSpace, tmp_path: Path, sections: dict[str, Any]
+) -> None:
+    space = make_space(**sections)
     search = Search(space, tmp_path)
     search.run(14, num_running=3)
     resumed = search.resumed(space, tmp_path / "resumed")
@@ -162,17 +177,90 @@ def test_optuna_is_told_the_truth_and_its_journal_can_be_read(make_space: MakeSp
         assert trials[2].value is None
 
 
-def test_a_rebuilt_study_equals_the_one_that_was_kept_in_step(make_space: MakeSpace, tmp_path: Path) -> None:
-    search = Search(make_space(), tmp_path)
+def test_of_several_objectives_optuna_is_told_those_of_the_best_evaluation(
+    make_space: MakeSpace, tmp_path: Path
+) -> None:
+    space = make_space(**TWO_OBJECTIVES)
+    search = Search(space, tmp_path)
+    ends = ("completed", "pruned", "diverged", "completed", "completed", "interrupted")
+    for number, status in enumerate(ends):
+        search.propose()
+        search.report(number, 1, 0.6 - number / 10, similarity__mean_squared_error=None if number == 3 else 2.0)
+        search.report(number, 2, 0.5 - number / 10, similarity__mean_squared_error=1.0)
+        search.stop(number, status)
+    for journal in (search.journal, search.resumed(space, tmp_path / "resumed").journal):
+        study = read(journal)
+        assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+        assert [trial.state for trial in study.trials] == [
+            OptunaState.COMPLETE,
+            OptunaState.PRUNED,
+            OptunaState.FAIL,
+            OptunaState.FAIL,  # it completed, but had no second objective to tell
+            OptunaState.COMPLETE,
+            OptunaState.RUNNING,
+        ]
+        assert [trial.values for trial in study.trials] == [
+            [0.6, 2.0],
+            None,
+            None,
+            None,
+            [pytest.approx(0.2), 2.0],
+            None,
+        ]
+        assert not any(trial.intermediate_values for trial in study.trials)
+        assert [trial.number for trial in study.best_trials] == [0]
+    assert [trial.number for trial in search.state.front(space.objectives)] == [0]
+
+
+def test_stopped_trials_of_several_objectives_are_ranked_by_how_far_they_came_and_then_by_score(
+    make_space: MakeSpace, tmp_path: Path
+) -> None:
+    search = Search(make_space(**TWO_OBJECTIVES), tmp_path)
+    for number, scores in enumerate([(0.9,), (0.1, 0.2), (0.8,), (0.1, 0.1, 0.0), (-50.0, -40.0)]):
+        search.propose()
+        for evaluation, score in enumerate(scores, start=1):
+            search.report(number, evaluation, score, similarity__mean_squared_error=1.0)
+        search.stop(number, "pruned")
+    trials = read(search.journal).trials
+    # The larger, the further from what Optuna takes for good; 0 and less is as good as a complete trial.
+    fell_short = {trial.number: trial.constraints["stopped_early"] for trial in trials}
+    assert sorted(fell_short, key=lambda number: fell_short[number]) == [3, 1, 4, 0, 2]
+    assert min(fell_short.values()) > 0
+
+
+def test_what_only_the_second_objective_tells_is_learned_in_its_direction(
+    make_space: MakeSpace, tmp_path: Path
+) -> None:
+    space = make_space(**TWO_OBJECTIVES)
+    search = Search(space, tmp_path)
+    low, high = math.log(1e-5), math.log(3e-4)
+    found = []
+    for number in range(40):
+        position = (math.log(search.propose().params["optimizer.lr"]) - low) / (high - low)
+        assert 0 <= position <= 1
+        search.report(number, 1, 0.5, similarity__mean_squared_error=1 - position)
+        search.stop(number, "completed")
+        found.append(position)
+    assert sum(found[-20:]) / 20 > 0.8
+
+
+@pytest.mark.parametrize("sections", [{}, TWO_OBJECTIVES], ids=["one objective", "two objectives"])
+def test_a_rebuilt_study_equals_the_one_that_was_kept_in_step(
+    make_space: MakeSpace, tmp_path: Path, sections: dict[str, Any]
+) -> None:
+    space = make_space(**sections)
+    search = Search(space, tmp_path)
     search.run(10, num_running=2)
 
     def essence(journal: Path) -> list[Any]:
         return [
-            (t.number, t.state, t.params, t.distributions, t.values, t.intermediate_values, t.user_attrs)
+            (t.number, t.state, t.params, t.distributions, t.values, t.intermediate_values, t.user_attrs, t.constraints)
             for t in read(journal).trials
         ]
 
-    assert essence(search.journal) == essence(search.resumed(make_space(), tmp_path / "resumed").journal)
+    resumed = search.resumed(space, tmp_path / "resumed")
+    assert essence(search.journal) == essence(resumed.journal)
+    assert read(search.journal).directions == read(resumed.journal).directions
 
 
 def test_a_start_point_is_taken_and_the_rest_is_drawn(make_space: MakeSpace, tmp_path: Path) -> None:

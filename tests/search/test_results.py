@@ -10,11 +10,16 @@ from mtsearch.search.events import Event, Reported
 from mtsearch.search.results import Tables, kept, retain, write_text
 from mtsearch.search.state import RunState, fold
 from mtsearch_analysis.load import load_run
+from mtsearch_analysis.pareto import pareto_front
+from mtsearch_analysis.tables import Direction
 from tests.search.conftest import Story
 
+OBJECTIVES: dict[str, Direction] = {"mean_score": "maximize"}
+TWO_OBJECTIVES: dict[str, Direction] = {**OBJECTIVES, "similarity.mean_squared_error": "minimize"}
 
-def written(folder: Path, events: list[Event]) -> RunState:
-    tables = Tables(folder, "mean_score")
+
+def written(folder: Path, events: list[Event], objectives: dict[str, Direction] = OBJECTIVES) -> RunState:
+    tables = Tables(folder, objectives)
     for event in events:
         tables.add(event)
     state = fold(events)
@@ -49,6 +54,30 @@ def test_a_diverged_trial_has_no_score_in_the_table(tmp_path: Path) -> None:
     row = pd.read_parquet(tmp_path / "trials.parquet").iloc[0]
     assert row["status"] == "diverged"
     assert pd.isna(row["score"])
+
+
+def traded_off() -> Story:
+    """Four trials between two objectives: on the front, beaten, on it too, stopped; and one that runs."""
+    story = Story().begun()
+    for number, (score, error) in enumerate([(0.5, 1.0), (0.4, 1.5), (0.7, 2.0), (0.1, 3.0), (0.6, 0.1)]):
+        scores = {"mean_score": score, "similarity.mean_squared_error": error}
+        story.suggested(number).reported(number, 1, score, scores=scores)
+    for number in (0, 1, 2):
+        story.stopped(number, "completed")
+    return story.stopped(3, "pruned")
+
+
+def test_the_table_says_which_completed_trials_are_on_the_front(tmp_path: Path) -> None:
+    written(tmp_path, traded_off().events, TWO_OBJECTIVES)
+    run = load_run(tmp_path)
+    assert run.objective.metrics == TWO_OBJECTIVES
+    assert run.trials["pareto"].tolist() == [True, False, True, pd.NA, pd.NA]
+    assert pareto_front(run)["trial_id"].tolist() == ["t0002", "t0000"]
+
+
+def test_with_one_objective_there_is_no_front(tmp_path: Path) -> None:
+    written(tmp_path, traded_off().events)
+    assert load_run(tmp_path).trials["pareto"].isna().all()
 
 
 def test_a_run_without_trials_has_empty_tables(tmp_path: Path) -> None:
@@ -100,7 +129,7 @@ def test_tables_rebuilt_from_events_equal_those_of_the_running_search(tmp_path: 
     events = story.reported(0, 2, 0.5, interference=AGREEMENT).stopped(0, "completed").events
     (tmp_path / "live").mkdir()
     (tmp_path / "rebuilt").mkdir()
-    live, state = Tables(tmp_path / "live", "mean_score"), RunState()
+    live, state = Tables(tmp_path / "live", OBJECTIVES), RunState()
     for event in events:
         state.apply(event)
         live.add(event)
@@ -125,7 +154,7 @@ def test_tables_are_written_at_a_small_share_of_the_time(tmp_path: Path, monkeyp
         writes.append(path)
 
     monkeypatch.setattr(module.pq, "write_table", slow_write)
-    tables, state = Tables(tmp_path, "mean_score"), fold(Story().begun().events)
+    tables, state = Tables(tmp_path, OBJECTIVES), fold(Story().begun().events)
     while clock[0] < 200:
         tables.refresh(state)
         clock[0] += 0.1
@@ -163,10 +192,21 @@ def test_only_the_best_stopped_trials_keep_weights_and_open_ones_keep_all(tmp_pa
     assert len(checkpoints(tmp_path, story.events)) == 10
     state = fold(story.events)
     gone: set[str] = set()
-    retain(tmp_path, state, Keep(best=2), gone)
-    assert [trial.trial_id for trial in kept(state, Keep(best=2))] == ["t0001", "t0002", "t0003", "t0004"]
+    retain(tmp_path, state, Keep(best=2), OBJECTIVES, gone)
+    assert [trial.trial_id for trial in kept(state, Keep(best=2), OBJECTIVES)] == ["t0001", "t0002", "t0003", "t0004"]
     assert there(tmp_path) == [f"t000{number}/{evaluation}" for number in (1, 2, 3, 4) for evaluation in (1, 2)]
     assert gone == {"t0000"}
+
+
+def test_trials_on_the_front_keep_their_weights_beside_the_best(tmp_path: Path) -> None:
+    events = traded_off().events
+    checkpoints(tmp_path, events)
+    state = fold(events)
+    ids = [trial.trial_id for trial in kept(state, Keep(best=1), TWO_OBJECTIVES)]
+    assert ids == ["t0002", "t0000", "t0004"]  # the best, the rest of the front, the one that runs
+    assert [trial.trial_id for trial in kept(state, Keep(best=1, front=False), TWO_OBJECTIVES)] == ["t0002", "t0004"]
+    retain(tmp_path, state, Keep(best=1), TWO_OBJECTIVES, set())
+    assert there(tmp_path) == ["t0000/1", "t0002/1", "t0004/1"]
 
 
 def test_a_kept_trial_keeps_its_best_and_last_checkpoint_alone(tmp_path: Path) -> None:
@@ -174,7 +214,7 @@ def test_a_kept_trial_keeps_its_best_and_last_checkpoint_alone(tmp_path: Path) -
     story.reported(0, 1, 0.1).reported(0, 2, 0.9).reported(0, 3, 0.2, (2, 0.9)).reported(0, 4, 0.2, (2, 0.9))
     story.stopped(0, "pruned")
     checkpoints(tmp_path, story.events)
-    retain(tmp_path, fold(story.events), Keep(best=1, predictions=False), set())
+    retain(tmp_path, fold(story.events), Keep(best=1, predictions=False), OBJECTIVES, set())
     assert there(tmp_path) == ["t0000/2", "t0000/4"]
     assert not list(tmp_path.rglob("predictions.parquet"))
 
@@ -182,5 +222,5 @@ def test_a_kept_trial_keeps_its_best_and_last_checkpoint_alone(tmp_path: Path) -
 def test_nothing_is_kept_if_nothing_is_asked_for(tmp_path: Path) -> None:
     story = Story().begun().suggested(0).reported(0, 1, 0.1).stopped(0, "completed")
     checkpoints(tmp_path, story.events)
-    retain(tmp_path, fold(story.events), Keep(best=0), set())
+    retain(tmp_path, fold(story.events), Keep(best=0), OBJECTIVES, set())
     assert there(tmp_path) == []

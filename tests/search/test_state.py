@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from mtsearch.search.events import RunEnded
+from mtsearch.search.events import RunEnded, StopStatus
 from mtsearch.search.state import fold
+from mtsearch_analysis.tables import Direction
 from tests.search.conftest import Story
 
 
@@ -46,6 +49,34 @@ def test_ranking_takes_ties_by_examples_seen_and_then_by_number() -> None:
         story.suggested(number)
     story.reported(0, 2, 0.5).reported(1, 1, 0.5).reported(2, 1, 0.5)
     assert [trial.trial_id for trial in fold(story.events).ranking()] == ["t0001", "t0002", "t0000"]
+
+
+def traded(story: Story, number: int, score: float, error: float | None, status: StopStatus = "completed") -> None:
+    scores = {"mean_score": score, "similarity.mean_squared_error": error}
+    story.suggested(number).reported(number, 1, score, scores=scores).stopped(number, status)
+
+
+def test_the_front_holds_the_completed_trials_that_none_beats_best_first() -> None:
+    objectives: dict[str, Direction] = {"mean_score": "maximize", "similarity.mean_squared_error": "minimize"}
+    story = Story().begun()
+    traded(story, 0, 0.5, 1.0)
+    traded(story, 1, 0.7, 2.0)
+    traded(story, 2, 0.5, 1.5)  # the first is better
+    traded(story, 3, 0.9, None)  # not measured
+    traded(story, 4, 0.95, 0.5, "pruned")
+    traded(story, 5, 0.5, 1.0)  # as good as the first
+    state = fold(story.events)
+    assert [trial.trial_id for trial in state.front(objectives)] == ["t0001", "t0000", "t0005"]
+    assert state.front({"mean_score": "maximize"}) == []
+    assert fold(Story().begun().events).front(objectives) == []
+
+
+def test_objectives_are_those_of_the_best_evaluation() -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.7, scores={"mean_score": 0.7, "open_heads": 10})
+    story.reported(0, 2, 0.6, (1, 0.7), scores={"mean_score": 0.6, "open_heads": 5})
+    trial = fold(story.events).trials["t0000"]
+    assert trial.objective_values(["mean_score", "open_heads"]) == [0.7, 10]
+    assert math.isnan(trial.objective_values(["latency_ratio"])[0])
 
 
 def test_an_interrupted_trial_is_open_and_runs_again_when_started() -> None:

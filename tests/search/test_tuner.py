@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from mtsearch.config.load import load_space
 from mtsearch.config.space import SearchSpace
@@ -248,3 +251,45 @@ def test_a_search_runs_in_a_thread_of_a_notebook_too(
     thread.start()
     thread.join(120)
     assert outcomes[0].is_finished
+
+
+OBJECTIVES = ["mean_score", "similarity.mean_squared_error"]
+
+
+@pytest.fixture
+def traded(tiny_config: Callable[..., dict[str, Any]], space_of: Callable[..., SearchSpace]) -> SearchSpace:
+    """A search for two objectives, of which one is minimised, one trial at a time."""
+    tasks = tiny_config()["tasks"]
+    tasks["similarity"]["metrics"] = ["pearson", "mean_squared_error"]
+    return space_of({"metric": OBJECTIVES, "concurrency": 1}, tasks=tasks)
+
+
+def test_a_search_with_two_objectives_ends_with_a_front_that_optuna_agrees_with(
+    traded: SearchSpace, run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = run(traded)
+    assert outcome.is_finished
+    trials = load_run(tmp_path / "run").trials
+    assert set(trials["status"]) == {"completed", "pruned"}
+    front = [trial.trial_id for trial in outcome.front]
+    assert sorted(front) == sorted(trials[trials["pareto"].fillna(False)]["trial_id"])
+    assert trials.loc[trials["status"] != "completed", "pareto"].isna().all()
+    study = optuna.load_study(
+        study_name="tiny", storage=JournalStorage(JournalFileBackend(str(tmp_path / "run/study.journal")))
+    )
+    assert sorted(f"t{trial.number:04d}" for trial in study.best_trials) == sorted(front)
+    rows = trials.set_index("trial_id")
+    for trial in outcome.front:
+        assert list(trial.values) == [rows.loc[trial.trial_id, f"best/{name}"] for name in OBJECTIVES]
+    kept = {path.parts[-5] for path in (tmp_path / "run").glob("trials/*/attempt-*/checkpoints/*/model.safetensors")}
+    assert kept == {*front, *trials.sort_values("score")["trial_id"].tail(3)}
+
+
+def test_an_interrupted_search_with_two_objectives_suggests_what_it_would_have(
+    traded: SearchSpace, run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    whole = run(traded, "whole")
+    assert not run(traded, observer=Interrupt(Reported, 6)).is_finished
+    last = run(traded)
+    assert scores(tmp_path / "run") == scores(tmp_path / "whole")
+    assert (last.front, last.best, last.counts) == (whole.front, whole.best, whole.counts)
