@@ -280,6 +280,26 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     return [*lines, *(("data", f"{task}: {text}") for task, text in scores.data.items())]
 
 
+def _print_front(console: Console, outcome: Outcome) -> None:
+    """The Pareto front, a row for each trial."""
+    num_completed = outcome.counts.get("completed", 0)
+    text = f"{len(outcome.front)} of {num_completed} completed trials; the column pareto of the table marks them"
+    print_pairs(console, [("front", text)])
+    if not outcome.front:
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("  trial", no_wrap=True)
+    for name, direction in outcome.objectives.items():
+        table.add_column(f"{name} {'↑' if direction == 'maximize' else '↓'}", justify="right")
+    table.add_column("parameters", overflow="fold")
+    for trial in outcome.front[:_ROWS]:
+        values = (f"{value:.4g}" for value in trial.values)
+        table.add_row(f"  {trial.trial_id}", *values, Text(_params(trial.params)))
+    if len(outcome.front) > _ROWS:
+        table.add_row("  ..")
+    console.print(table)
+
+
 def print_outcome(console: Console, outcome: Outcome, page: Path | None, command: str) -> None:
     """What a run came to: counts, the best trial with its scores and parameters, and where to look next."""
     folder = Path(os.path.relpath(outcome.folder))
