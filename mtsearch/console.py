@@ -28,9 +28,9 @@ __all__ = [
     "dimension_table",
     "duration",
     "number",
+    "objective_text",
     "plan_lines",
     "print_outcome",
-    "objective_text",
     "print_pairs",
     "score_lines",
     "search_lines",
@@ -247,13 +247,13 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
             f"ASHA after evaluations {', '.join(map(str, plan.rungs))}, one in {plan.reduction_factor:g} goes on; "
             f"{plan.evaluations:.1f} evaluations a trial if the rungs stop as many as they can"
         )
+    front = f", and {size(plan.front_bytes)} of each other trial on the Pareto front" if plan.front_bytes else ""
     limit = f", which stops at {duration(plan.time_limit)}" if plan.time_limit is not None else ""
     return [
-    front = f", and {size(plan.front_bytes)} of each other trial on the Pareto front" if plan.front_bytes else ""
         *(("found", line) for line in plan.found),
+        ("objectives" if len(plan.objectives) > 1 else "objective", objective_text(plan.objectives)),
         ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each"),
         (
-        ("objectives" if len(plan.objectives) > 1 else "objective", objective_text(plan.objectives)),
             "placed",
             f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus} each, of {plan.cores:g} cores",
         ),
@@ -315,6 +315,10 @@ def print_outcome(console: Console, outcome: Outcome, page: Path | None, command
             ("config", str(folder / "trials" / outcome.best / "config.yaml")),
             ("score it", f"mtsearch evaluate {folder}"),
         ]
+    if len(outcome.objectives) > 1:
+        print_pairs(console, pairs)
+        _print_front(console, outcome)
+        pairs = []
     if outcome.retrained is not None:
         pairs.append(("retrained", f"{os.path.relpath(outcome.retrained)} (on train and dev)"))
     pairs.append(("table", f"{folder / 'trials.parquet'} (pandas.read_parquet)"))
@@ -324,7 +328,3 @@ def print_outcome(console: Console, outcome: Outcome, page: Path | None, command
     if not outcome.is_finished:
         pairs.append(("go on", f"{command} with the same arguments takes it up where it stopped"))
     print_pairs(console, pairs)
-    if len(outcome.objectives) > 1:
-        print_pairs(console, pairs)
-        _print_front(console, outcome)
-        pairs = []
