@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import cast
 
 from torch import nn
 
@@ -11,7 +12,7 @@ from mtsearch.config.trial import TrialConfig
 from mtsearch.data.plan import updates_per_epoch
 from mtsearch.data.resolve import describe
 from mtsearch.model.encoder import find_encoder, load_encoder
-from mtsearch.model.extension import Host
+from mtsearch.model.extension import Extension, Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.serving import Serving
 from mtsearch.schedules import Plateau
@@ -22,6 +23,8 @@ from mtsearch.training.report import Objective
 from mtsearch.training.source import check_source
 
 __all__ = ["DataHashes", "preflight"]
+
+_WORTH_TELLING = 1e-3  # of the encoder's parameters
 
 DataHashes = dict[tuple[str, str], str]
 """By task name and its ``data`` section as JSON with sorted keys: the content hash of what was found."""
@@ -39,7 +42,7 @@ def preflight(
         place: where the data is, and on what the trials will run.
         objective: what is searched for.
         say: told a line for each encoder and each data set: which it is, where it was found, what is odd about it;
-            and one for what a trial makes of a training split.
+            one for what a trial makes of a training split; and one for how much an extension adds to the encoder.
 
     Returns:
         What data was found; every trial must see the same.
@@ -53,21 +56,22 @@ def preflight(
     """
     hashes: DataHashes = {}
     seen: set[str] = set()
-    num_layers: dict[tuple[str, str], int] = {}
+    num_layers: dict[tuple[str, ...], int] = {}
     for config in configs:
         check_objective(config, objective)
         choose_precision(config.training.precision, place.device)
         asked_encoder = (
             config.encoder.model_dump_json(include={"model", "revision", "max_length"}),
-            config.pruning.name,
+            *config.tasks,
+            *map(repr, config.extensions().values()),
         )
         if asked_encoder not in num_layers:
             source = find_encoder(config.encoder.model, config.encoder.revision)
-            num_layers[asked_encoder] = _try_encoder(load_encoder(source, config.encoder), config)
+            num_layers[asked_encoder], added = _extend(load_encoder(source, config.encoder), config)
             where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
-            line = f"encoder: {source.name}{where}"
-            if _is_new(line, seen):
-                say(line)
+            for line in (f"encoder: {source.name}{where}", *added):
+                if _is_new(line, seen):
+                    say(line)
         for line in _warnings(config, num_layers[asked_encoder]):
             if _is_new(line, seen):
                 say(f"warning: {line}")
@@ -89,11 +93,29 @@ def preflight(
     return hashes
 
 
-def _try_encoder(encoder: nn.Module, config: TrialConfig) -> int:
-    """Its number of layers; it must be of a family whose attention heads are known, if some are to be pruned."""
+def _extend(encoder: nn.Module, config: TrialConfig) -> tuple[int, list[str]]:
+    """An encoder's number of layers, and how much each extension adds to it.
+
+    Each must know the encoder's family. What depends on tags is built without them.
+    """
     layers = find_layers(encoder)
-    config.pruning.build(Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed))
-    return layers.num_layers
+    num_parameters = _num_parameters(encoder)
+    host = Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed)
+    built = ((name, method.build(host)) for name, method in config.extensions().items())
+    return layers.num_layers, [line for name, one in built if one for line in _additions(name, one, num_parameters)]
+
+
+def _additions(name: str, extension: Extension, num_encoder_parameters: int) -> Iterator[str]:
+    count = _num_parameters(cast(nn.Module, extension))
+    share = count / num_encoder_parameters
+    if share >= _WORTH_TELLING:
+        tasks = {role.task for role in extension.roles().values()} - {None}
+        whom = f" for {len(tasks)} task{'s' * (len(tasks) > 1)}" if tasks else ""
+        yield f"{name}: adds {count:,} parameters{whom} ({share:.1%} of the encoder)"
+
+
+def _num_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts]) -> list[str]:

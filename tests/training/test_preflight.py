@@ -60,6 +60,25 @@ def test_what_is_surely_not_meant_is_told_once(
     assert said(**sections) == [warning]
 
 
+def test_what_an_extension_adds_to_the_encoder_is_told_once(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path
+) -> None:
+    lines: list[str] = []
+    sections = ({"adapters": {"name": "pal", "rank": rank}} for rank in (12, 24, 24))
+    configs = [TrialConfig.model_validate(tiny_config(**LINEAR, **one)) for one in sections]
+    preflight(configs, Place(None, tiny_data), Objective(), lines.append)
+    assert [line for line in lines if line.startswith("adapters: ")] == [
+        "adapters: adds 4,896 parameters for 3 tasks (21.6% of the encoder)",
+        "adapters: adds 14,976 parameters for 3 tasks (66.2% of the encoder)",
+    ]
+    assert len([line for line in lines if line.startswith("encoder: ")]) == 1
+
+
+def test_adapters_for_more_layers_than_there_are_are_refused(said: Callable[..., list[str]]) -> None:
+    with pytest.raises(ConfigError, match=r"adapters\.layers: must be at most the encoder's layers \(2\), but got 3"):
+        said(adapters={"name": "pal", "layers": 3})
+
+
 def test_a_plain_trial_has_no_warnings(said: Callable[..., list[str]]) -> None:
     assert said(**LINEAR) == []
 
