@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
     from mtsearch.search.observer import Observer
     from mtsearch.search.tuner import Outcome
+    from mtsearch.training.card import Origin
+    from mtsearch.training.export import Exported
     from mtsearch.training.trained import TrainedModel
 
-__all__ = ["checkpoint_of", "data_folder", "load", "recorded_data_folder", "search", "train"]
+__all__ = ["checkpoint_of", "data_folder", "export", "load", "recorded_data_folder", "search", "train"]
 
 
 def search(
@@ -132,12 +134,13 @@ def load(folder: str | Path, trial: str = "best", *, plugins: Sequence[str] = ()
     """A trained model that predicts on text: ``load("runs/baseline").predict("sentiment", ["a fine film"])``.
 
     Args:
-        folder: a run folder, or a checkpoint in one.
+        folder: a run folder, a checkpoint in one, or an export.
         trial: which trial of a run folder; its best checkpoint is taken.
         plugins: the modules that the model was trained with. A checkpoint names them, but runs no code by itself.
 
     Raises:
-        RunError: there is no such run, trial or checkpoint, its weights were not kept, or it needs plugins.
+        RunError: there is no such run, trial or checkpoint, its weights were not kept, it needs plugins, or the
+            files of an export do not fit together.
     """
     import torch
 
@@ -147,13 +150,73 @@ def load(folder: str | Path, trial: str = "best", *, plugins: Sequence[str] = ()
     return TrainedModel(checkpoint_of(Path(folder), trial), device, plugins)
 
 
+def export(
+    folder: str | Path,
+    out: str | Path,
+    trial: str = "best",
+    *,
+    plugins: Sequence[str] = (),
+    force: bool = False,
+) -> Exported:
+    """Write a trained model as a folder that needs nothing else: ``mtsearch export``.
+
+    Attention heads whose gates are closed are cut out of the encoder, and open gates are multiplied into its weights.
+    The folder holds safetensors, the tokenizer, a manifest and a model card; :func:`load` takes it.
+
+    Args:
+        folder: a run folder, or a checkpoint in one.
+        out: the folder to write, new or empty.
+        trial: which trial of a run folder; its best checkpoint is taken.
+        plugins: as for :func:`load`.
+        force: replace an export that is there.
+
+    Raises:
+        RunError: there is no such model, its weights were not kept, or ``out`` holds something else.
+        OSError: ``out`` cannot be written.
+    """
+    from mtsearch.training.export import export as write
+
+    checkpoint = checkpoint_of(Path(folder), trial)
+    return write(checkpoint, Path(out), _origin(checkpoint), plugins=plugins, force=force)
+
+
+def _origin(checkpoint: Path) -> Origin:
+    """What the run folder around a checkpoint tells of it."""
+    from mtsearch.training.card import Origin
+    from mtsearch_analysis import load_run
+
+    checkpoint = checkpoint.resolve()
+    folder = next((parent for parent in checkpoint.parents if (parent / "environment.json").is_file()), None)
+    if folder is None:
+        return Origin()
+    try:
+        run = load_run(folder)
+        trial = checkpoint.relative_to(folder / "trials").parts[0]
+        (row,) = run.trials[run.trials["trial_id"] == trial].to_dict("records")
+        evaluation = int(checkpoint.name.rpartition("-")[2])
+    except (OSError, ValueError):  # its tables are gone, or it is not of a trial in them
+        return Origin()
+    metrics = run.metrics
+    of_it = metrics[
+        (metrics["trial_id"] == trial) & (metrics["evaluation"] == evaluation) & (metrics["split"] == "dev")
+    ]
+    return Origin(
+        folder.name,
+        trial,
+        evaluation,
+        {f"{task}.{metric}": value for task, metric, value in of_it[["task", "metric", "value"]].to_numpy().tolist()},
+        {name: row[name] for name in ("seconds", "gpu_seconds", "examples_seen")},
+        json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+    )
+
+
 def checkpoint_of(folder: Path, trial: str = "best") -> Path:
-    """The checkpoint that a run folder and a trial's id mean; a checkpoint's own folder means itself.
+    """The checkpoint that a run folder and a trial's id mean; the folder of a checkpoint or an export means itself.
 
     Raises:
         RunError: there is none.
     """
-    if (folder / "model.json").is_file():
+    if (folder / "model.json").is_file() or (folder / "manifest.json").is_file():
         return folder
     from mtsearch_analysis import best_trials, load_run
 

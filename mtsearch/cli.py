@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+_LINES = 1024  # of standard input that are predicted together
 
 SpaceArgument = Annotated[str, typer.Argument(help="A YAML file, or a shipped space such as baseline.")]
 SetOption = Annotated[
@@ -45,6 +46,8 @@ DataOption = Annotated[
 ]
 RunsOption = Annotated[Path, typer.Option(help="The folder of run folders.")]
 NameOption = Annotated[str | None, typer.Option(help="The run folder's name, if not the space's.")]
+ModelArgument = Annotated[Path, typer.Argument(help="A run folder, a checkpoint in one, or an export.")]
+TrialOption = Annotated[str, typer.Option(help="Which trial of a run folder.")]
 PluginOption = Annotated[
     list[str] | None,
     typer.Option(help="A module that the model was trained with; loading it runs its code. May be repeated."),
@@ -160,8 +163,8 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A run folder, or a checkpoint in one.")],
-    trial: Annotated[str, typer.Option(help="Which trial of a run folder.")] = "best",
+    model: ModelArgument,
+    trial: TrialOption = "best",
     split: Annotated[str, typer.Option(help="dev or test.")] = "test",
     task: Annotated[list[str] | None, typer.Option(help="Only this task. May be repeated.")] = None,
     plugin: PluginOption = None,
@@ -184,6 +187,44 @@ def evaluate(
     if out is not None:
         with _writing(out):
             write_scores(scores, out)
+
+
+@app.command()
+def predict(
+    model: ModelArgument,
+    task: Annotated[str, typer.Option(help="The task to predict.")],
+    trial: TrialOption = "best",
+    plugin: PluginOption = None,
+) -> None:
+    """Read texts from standard input, one a line, and print what the model says of each as a line of JSON.
+
+    The two texts of a pair are parted by a tab.
+    """
+    from mtsearch.api import load
+
+    loaded = load(model, trial, plugins=plugin or ())
+    number = 1
+    while lines := _lines(number):
+        for prediction in loaded.predict(task, [tuple(line.split("\t")) for line in lines], first=number):
+            sys.stdout.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        number += len(lines)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a checkpoint in one.")],
+    out: Annotated[Path, typer.Option(help="The folder to write: new or empty.")],
+    trial: TrialOption = "best",
+    force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
+    plugin: PluginOption = None,
+) -> None:
+    """Write a trained model as a folder that needs nothing else, without the attention heads that are closed."""
+    from mtsearch.api import export as write
+    from mtsearch.console import export_lines, print_pairs
+
+    with _writing(out):
+        print_pairs(console, export_lines(write(model, out, trial, plugins=plugin or (), force=force)))
 
 
 @app.command()
@@ -240,6 +281,14 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"--out: {path} must be writable, but got: {error.strerror}") from error
+
+
+def _lines(first: int) -> list[str]:
+    """The next of standard input; none at its end."""
+    try:
+        return [line.rstrip("\r\n") for line in itertools.islice(sys.stdin, _LINES)]
+    except UnicodeDecodeError as error:
+        raise RunError(f"standard input: must be UTF-8, but after line {first - 1}: {error}") from error
 
 
 def _more(trials: str | None) -> int:

