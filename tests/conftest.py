@@ -102,6 +102,34 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline of spaCy that knows the tiny data's words by rules; skips where spaCy is not."""
+    spacy = pytest.importorskip("spacy", reason="the extra 'spacy' is not installed")
+    pipeline = spacy.blank("en")
+    kinds = {"NOUN": THINGS, "ADJ": (*GOOD, *BAD), "DET": ("this", "a", "the"), "AUX": ("was", "is"), "PUNCT": (".",)}
+    pipeline.add_pipe("attribute_ruler").add_patterns(
+        [{"patterns": [[{"LOWER": {"IN": list(words)}}]], "attrs": {"POS": pos}} for pos, words in kinds.items()]
+    )
+    pipeline.add_pipe("entity_ruler").add_patterns(
+        [{"label": "WORK", "pattern": [{"LOWER": word}]} for word in ("film", "book")]
+    )
+    folder = tmp_path_factory.mktemp("tiny-pipeline")
+    pipeline.to_disk(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gold(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> dict[str, object]:
+    """The ``tasks`` of a trial on the tiny sentiment data, which has a column of gold parts of speech here."""
+    folder = tmp_path_factory.mktemp("tiny-gold")
+    for split in ("train", "dev"):
+        rows = (tiny_data / f"sst5/ids-sst-{split}.csv").read_text(encoding="utf-8").splitlines()[1:]
+        lines = ("\t".join((*row.split("\t")[2:], "DET NOUN AUX ADJ _")) for row in rows)
+        (folder / f"{split}.tsv").write_text("\n".join(["text\tlabel\ttags", *lines]) + "\n", encoding="utf-8")
+    return {"sentiment": {"kind": "classification", "data": {"source": str(folder), "columns": {"pos": "tags"}}}}
+
+
+@pytest.fixture(scope="session")
 def tiny_config(tiny_encoder: Path) -> Callable[..., dict[str, Any]]:
     """A trial as plain data: three tasks on the tiny encoder, two epochs.
 

@@ -20,6 +20,7 @@ from mtsearch.regularizers import Regularizers
 from mtsearch.samplers import Sampler
 from mtsearch.schedules import Schedule
 from mtsearch.surgery import Surgery
+from mtsearch.tags import Tags
 from mtsearch.tasks import Task
 from mtsearch.training.checkpoint import latest_checkpoint
 from mtsearch.training.fit import fit
@@ -56,6 +57,7 @@ METHODS: dict[str, Any] = {
     "weighting": Weighting,
     "surgery": Surgery,
     "unfreezing": Unfreezing,
+    "tags": Tags,
     "experts": Experts,
     "adapters": Adapters,
     "pruning": Pruning,
@@ -94,11 +96,24 @@ ENTRIES = [
 ]
 
 
+def with_what_it_needs(sections: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
+    match sections.get("tags"):
+        case {"name": "spacy"}:
+            return {"tags": {**sections["tags"], "pipeline": str(request.getfixturevalue("tiny_pipeline"))}}
+        case {"name": "columns"}:
+            return {"tags": {**sections["tags"], "layers": "pos"}, "tasks": request.getfixturevalue("tiny_gold")}
+    return sections
+
+
 @pytest.mark.parametrize("sections", ENTRIES)
 def test_an_entry_trains_survives_a_checkpoint_and_round_trips(
-    sections: dict[str, Any], tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path
+    sections: dict[str, Any],
+    request: pytest.FixtureRequest,
+    tiny_config: Callable[..., dict[str, Any]],
+    tiny_data: Path,
+    tmp_path: Path,
 ) -> None:
-    config = TrialConfig.model_validate(tiny_config(**sections))
+    config = TrialConfig.model_validate(tiny_config(**with_what_it_needs(sections, request)))
     assert TrialConfig.model_validate_json(config.model_dump_json()) == config
 
     whole = list(fit(build(config, Place(tmp_path / "whole", tiny_data))))
