@@ -146,7 +146,8 @@ class ExpertGate(nn.Module):
         """The weighted load-balancing loss of the last pass in training mode, then forgotten; None where there is none.
 
         α · E · Σ f_e P_e over the experts, where f_e is the share of the rows for which e is the most probable, and
-        P_e its mean probability. It is α where both are even, and up to α · E where one expert has all.
+        P_e its mean probability. It is α where both are even, and up to α · E where one expert has all. Of several
+        processes each balances its own rows.
 
         Source:
             Switch Transformers (Fedus et al. 2021, arXiv 2101.03961, equations 4 to 6), with sequences for tokens.
