@@ -21,7 +21,7 @@ __all__ = ["Pal"]
 
 
 class Pal(Frozen):
-    """Projected attention layers (Stickland & Murray 2019, arXiv 1902.02671, section 3.1).
+    """Projected attention layers (Stickland & Murray 2019, arXiv 1902.02671).
 
     To what a layer makes of its input h, each task adds what a small attention of its own makes of the same h::
 
