@@ -203,6 +203,7 @@ def predict(
     from mtsearch.api import load
 
     loaded = load(model, trial, plugins=plugin or ())
+    loaded.predict(task, ())  # an unknown task is told before anything is waited for
     number = 1
     while lines := _lines(number):
         for prediction in loaded.predict(task, [tuple(line.split("\t")) for line in lines], first=number):
