@@ -16,7 +16,7 @@ from mtsearch.model.extension import Extension, Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.serving import Serving
 from mtsearch.schedules import Plateau
-from mtsearch.training.parts import TaskParts, check_objective, load_task
+from mtsearch.training.parts import TaskParts, check_objective, load_tasks
 from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
@@ -48,7 +48,7 @@ def preflight(
         What data was found; every trial must see the same.
 
     Raises:
-        ConfigError: the objective names what the trials do not have.
+        ConfigError: the objective names what the trials do not have, or what tags the texts is not there.
         DataError: a data set that is missing or broken.
         EncoderError: an encoder that is missing or damaged, or cannot do what is asked of it.
         ResourceError: a precision that the device does not have.
@@ -75,7 +75,13 @@ def preflight(
         for line in _warnings(config, num_layers[asked_encoder]):
             if _is_new(line, seen):
                 say(f"warning: {line}")
-        tasks = {name: load_task(name, kind, config, place) for name, kind in config.tasks.items()}
+        tagger = config.tags.tagger(is_cached=True)
+        if tagger is not None and _is_new(line := f"tags: {tagger.describe()}", seen):
+            say(line)  # before the texts are tagged, which may take minutes
+        tasks, tags = load_tasks(config, place)
+        for line in [] if tags is None else [f"tags: {tags.describe()} in the training data"]:
+            if _is_new(line, seen):
+                say(line)
         for line in _pruning_warnings(config, tasks):
             if _is_new(line, seen):
                 say(f"warning: {line}")

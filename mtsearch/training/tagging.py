@@ -27,6 +27,10 @@ class TrialTags:
     names: TagNames
     source: str
 
+    def describe(self) -> str:
+        """``17 kinds of pos, 5 kinds of entities``."""
+        return ", ".join(f"{len(names)} kinds of {layer}" for layer, names in self.names.items())
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return asdict(self)
