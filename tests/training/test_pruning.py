@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from mtsearch.pruning.l0 import noiseless, open_probability
 from mtsearch.training.checkpoint import latest_checkpoint
 from mtsearch.training.fit import fit
 from mtsearch.training.parts import Parts
+from mtsearch.training.precision import build_accelerator
 from mtsearch.training.report import Report
 from mtsearch.training.trace import heat_map
 from mtsearch.training.updates import start_epoch, train_updates
@@ -29,6 +32,7 @@ Start = Callable[..., Parts]
 
 L0: dict[str, Any] = {"name": "l0", "strength": 0.5, "lr": 0.05}
 PER_TASK = {**L0, "scope": "per_task"}
+PLATEAU = {"name": "plateau"}
 
 
 def gates_of(parts: Parts) -> Any:
@@ -252,8 +256,6 @@ def static(source: Path | str, **settings: Any) -> dict[str, Any]:
 def test_static_pruning_starts_from_the_trained_model_and_keeps_its_task_heads(
     start: Start, source: Path, tmp_path: Path
 ) -> None:
-    from safetensors.torch import load_file
-
     parts = start(tmp_path / "pruned", pruning=static(source))
     trained = load_file(source / "model.safetensors")
     begun = snapshot(parts.state.model)
@@ -326,8 +328,6 @@ def test_a_source_that_is_not_there_or_damaged_is_refused(start: Start, source: 
 
 
 def test_other_data_than_the_sources_is_refused(start: Start, source: Path) -> None:
-    import json
-
     description = json.loads((source / "model.json").read_text())
     description["inventories"]["sentiment"]["labels"].reverse()
     (source / "model.json").write_text(json.dumps(description))
@@ -346,3 +346,26 @@ def test_a_frozen_encoder_is_not_cached_below_its_gates(start: Start) -> None:
     parts = start(pruning=L0, unfreezing={"name": "layers", "last": 0})
     start_epoch(parts)
     assert parts.state.thawing.frozen_prefix == 0
+
+
+@pytest.mark.parametrize("trains", ["everything", "gates alone"])
+def test_gradients_scaled_as_for_fp16_move_the_gates_as_plain_ones_do(
+    start: Start, source: Path, trains: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = {"training": {"gradient_clip": None, "epochs": 1}, "pruning": static(source), "schedule": PLATEAU}
+    if trains == "gates alone":
+        sections["unfreezing"] = {"name": "layers", "last": 0}
+    plain = start(**sections)
+    reports = list(fit(plain))
+
+    def scaling(*arguments: Any) -> Any:
+        accelerator = build_accelerator(*arguments)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=5)
+        return accelerator
+
+    monkeypatch.setattr("mtsearch.training.parts.build_accelerator", scaling)
+    scaled = start(**sections)
+    reports += list(fit(scaled))
+    torch.testing.assert_close(gates_of(scaled).alpha(""), gates_of(plain).alpha(""), rtol=1e-4, atol=1e-5)
+    assert scaled.accelerator.scaler.get_scale() == 2.0**13  # it has grown three times in 18 updates
+    assert reports[0].scores == pytest.approx(reports[1].scores, abs=1e-6)
