@@ -55,7 +55,7 @@ def preflight(
         RunError: a trained model to start from that is missing, or of other tasks.
     """
     hashes: DataHashes = {}
-    seen: set[str] = set()
+    tell = _once(say)
     num_layers: dict[tuple[str, ...], int] = {}
     for config in configs:
         check_objective(config, objective)
@@ -70,21 +70,17 @@ def preflight(
             num_layers[asked_encoder], added = _extend(load_encoder(source, config.encoder), config)
             where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
             for line in (f"encoder: {source.name}{where}", *added):
-                if _is_new(line, seen):
-                    say(line)
+                tell(line)
         for line in _warnings(config, num_layers[asked_encoder]):
-            if _is_new(line, seen):
-                say(f"warning: {line}")
+            tell(f"warning: {line}")
         tagger = config.tags.tagger(is_cached=True)
-        if tagger is not None and _is_new(line := f"tags: {tagger.describe()}", seen):
-            say(line)  # before the texts are tagged, which may take minutes
+        if tagger is not None:
+            tell(f"tags: {tagger.describe()}")  # before the texts are tagged, which may take minutes
         tasks, tags = load_tasks(config, place)
-        for line in [] if tags is None else [f"tags: {tags.describe()} in the training data"]:
-            if _is_new(line, seen):
-                say(line)
+        if tags is not None:
+            tell(f"tags: {tags.describe()} in the training data")
         for line in _pruning_warnings(config, tasks):
-            if _is_new(line, seen):
-                say(f"warning: {line}")
+            tell(f"warning: {line}")
         for name, task in tasks.items():
             kind = config.tasks[name]
             asked = json.dumps(kind.data.model_dump(mode="json"), sort_keys=True)
@@ -93,9 +89,8 @@ def preflight(
             longer = ", ".join(f"{count:,} of {split}" for split, count in cut.items())
             note = f"; longer than {config.encoder.max_length} tokens and cut: {longer}" if cut else ""
             told = [describe(task.data) + note, *([task.changes.describe()] if task.changes else [])]
-            for line in (f"{name}: {text}" for text in told):
-                if _is_new(line, seen):
-                    say(line)
+            for text in told:
+                tell(f"{name}: {text}")
     return hashes
 
 
@@ -160,7 +155,13 @@ def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
     return warnings
 
 
-def _is_new(text: str, seen: set[str]) -> bool:
-    is_new = text not in seen
-    seen.add(text)
-    return is_new
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says a line the first time."""
+    seen: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in seen:
+            seen.add(line)
+            say(line)
+
+    return tell
