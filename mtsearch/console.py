@@ -295,7 +295,7 @@ def _print_front(console: Console, outcome: Outcome) -> None:
         table.add_column(f"{name} {'↑' if direction == 'maximize' else '↓'}", justify="right")
     table.add_column("parameters", overflow="fold")
     for trial in outcome.front[:_ROWS]:
-        values = (f"{value:.4g}" for value in trial.values)
+        values = (f"{value:.4f}" for value in trial.values)
         table.add_row(f"  {trial.trial_id}", *values, Text(_params(trial.params)))
     if len(outcome.front) > _ROWS:
         table.add_row("  ..")

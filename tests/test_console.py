@@ -86,12 +86,12 @@ TRADED = Outcome(
     folder=Path("runs/traded"),
     best="t0004",
     score=0.75,
-    scores={"mean_score": 0.75, "open_heads": 72.0},
+    scores={"mean_score": 0.75, "open_heads": 0.5},
     params={"pruning.strength": 0.1},
     objectives={"mean_score": "maximize", "open_heads": "minimize"},
     front=(
-        FrontTrial("t0004", [0.75, 72.0], {"pruning.strength": 0.1}),
-        FrontTrial("t0001", [0.51234, 7.0], {"pruning.strength": 0.5}),
+        FrontTrial("t0004", [0.75, 0.5], {"pruning.strength": 0.1}),
+        FrontTrial("t0001", [0.51234, 0.25], {"pruning.strength": 0.5}),
     ),
     checkpoint=None,
     retrained=None,
@@ -113,8 +113,8 @@ def test_a_search_with_several_objectives_ends_with_its_front() -> None:
     start = lines.index("front 2 of 3 completed trials; the column pareto of the table marks them")
     assert lines[start + 1 : start + 4] == [
         "trial mean_score ↑ open_heads ↓ parameters",
-        "t0004 0.75 72 pruning.strength=0.1",
-        "t0001 0.5123 7 pruning.strength=0.5",
+        "t0004 0.7500 0.5000 pruning.strength=0.1",
+        "t0001 0.5123 0.2500 pruning.strength=0.5",
     ]
     assert lines[start + 4].startswith("table ")
 

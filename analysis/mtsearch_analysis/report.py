@@ -142,16 +142,19 @@ def _front(run: Run) -> dict[str, Any] | None:
     """The Pareto front's table; None where the search has one objective."""
     if not run.objective.others:
         return None
-    headings = {
+    objectives = {
         f"best/{name}": f"{name} {'↓' if direction == 'minimize' else '↑'}"
         for name, direction in run.objective.metrics.items()
         if f"best/{name}" in run.trials  # until the first report it is not
     }
-    headings |= {column: column.removeprefix("config/") for column in run.varied_columns}
+    headings = objectives | {column: column.removeprefix("config/") for column in run.varied_columns}
     return {
         "headings": [(text, pd.api.types.is_numeric_dtype(run.trials[column])) for column, text in headings.items()],
         "rows": [
-            (row["trial_id"], [wording.setting(row[column]) for column in headings])
+            (
+                row["trial_id"],
+                [(wording.score if column in objectives else wording.setting)(row[column]) for column in headings],
+            )
             for row in pareto_front(run).to_dict("records")
         ],
     }

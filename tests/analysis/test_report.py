@@ -188,14 +188,14 @@ def test_a_thousand_trials_stay_under_ten_megabytes(tmp_path: Path) -> None:
 def test_a_search_with_several_objectives_shows_its_front(tmp_path: Path) -> None:
     objective = Objective(others={"open_heads": "minimize"})
     rows = [
-        trial_row(0, 0.5, pareto=True, **{"best/mean_score": 0.5, "best/open_heads": 10, "config/lr": 0.1}),
-        trial_row(1, 0.4, pareto=False, **{"best/mean_score": 0.4, "best/open_heads": 72, "config/lr": 0.2}),
+        trial_row(0, 0.5, pareto=True, **{"best/mean_score": 0.5, "best/open_heads": 0.25, "config/lr": 0.1}),
+        trial_row(1, 0.4, pareto=False, **{"best/mean_score": 0.4, "best/open_heads": 0.5, "config/lr": 0.2}),
     ]
     metrics = [metric_row("t0000", 1, 0.5), metric_row("t0001", 1, 0.4)]
     run = load_run(write_tables(tmp_path, rows, metrics, objective))
     page = _Page(write_report(run).read_text(encoding="utf-8"))
     assert ["trial", "mean_score ↑", "open_heads ↓", "lr"] in page.rows
-    assert ["t0000", "0.5", "10", "0.1"] in page.rows
+    assert ["t0000", "0.5000", "0.2500", "0.1"] in page.rows
     assert "pareto-0" in page.ids
     trials = [row for row in page.rows if row[1:2] in (["status"], ["completed"])]
     assert [row[4] for row in trials] == ["on the front", "yes", "no"]
