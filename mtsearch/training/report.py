@@ -14,7 +14,7 @@ class Objective:
     """What "best" means: chooses the best checkpoint, drives plateau and early stopping, and is searched for.
 
     Attributes:
-        metric: ``mean_score``, or ``TASK.METRIC``.
+        metric: ``mean_score``, or ``TASK.METRIC``; of several objectives of a search the first.
         scored_tasks: the tasks in ``mean_score``; None for all.
     """
 
