@@ -24,7 +24,7 @@ def plain(text: str) -> Any:
     return written(parse(text, "x.yaml"))
 
 
-@pytest.mark.parametrize("name", ["baseline", "interference", "quick", "smart", "sophiah", "unfreezing"])
+@pytest.mark.parametrize("name", shipped_spaces())
 def test_the_shipped_spaces_are_legal(validator: Draft202012Validator, name: str) -> None:
     validator.validate(plain(shipped_spaces()[name].read_text(encoding="utf-8")))
 

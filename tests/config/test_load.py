@@ -46,7 +46,7 @@ class Slow(Gradual):
 WEIGHTINGS, SURGERIES, UNFREEZINGS = (Halves,), (Cautious,), (Slow,)
 """
 
-SHIPPED = "baseline, interference, quick, smart, sophiah, unfreezing"
+SHIPPED = ", ".join(shipped_spaces())
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["baseline", "interference", "quick", "smart", "sophiah", "unfreezing"])
+@pytest.mark.parametrize("name", shipped_spaces())
 def test_the_shipped_spaces_load_and_none_of_their_draws_is_refused(name: str) -> None:
     space = load_space(name)
     assert space.name == name
