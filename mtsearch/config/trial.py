@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
+from torch import nn
 
 from mtsearch.adapters import Adapters, NoAdapters
 from mtsearch.augmentation import Augmentation, NoAugmentation
@@ -153,6 +154,11 @@ class TrialConfig(Frozen):
         for name in self.tasks:
             if not _TASK_NAME.fullmatch(name):
                 raise ValueError(f"tasks.{name}: a task's name must be letters, digits, _ and -, but got {name!r}")
+            if hasattr(nn.ModuleDict, name):  # in which the model keeps task heads and adapters
+                raise ValueError(
+                    f"tasks.{name}: a task's name must not be one that torch's modules take, but got {name!r}; "
+                    f"add to it, as in {name}_task"
+                )
         return self
 
     @model_validator(mode="after")

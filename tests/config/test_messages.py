@@ -80,6 +80,14 @@ def refusal(text: str) -> str:
             "tasks: {a.b: {kind: regression, data: x}}\n",
             "x.yaml:1:14: tasks.a.b: a task's name must be letters, digits",
         ),
+        (
+            "tasks: {type: {kind: regression, data: x}}\n",
+            "x.yaml:1:15: tasks.type: a task's name must not be one that torch's modules take, but got 'type'",
+        ),
+        (
+            TASK + "adapters: {name: pal, rank: 200}\n",
+            "x.yaml:3:29: adapters.rank: must be a multiple of attention_heads (12), but got 200; take 204",
+        ),
         (REGRESSION + "low: 3, high: 1}\n", "x.yaml:2:3: tasks.a: low < high must hold, but got low=3.0, high=1.0"),
         (REGRESSION + "metrics: [recall]}\n", "tasks.a.metrics: 'recall' is not a metric; choose accuracy"),
         (REGRESSION + "metrics: []}\n", "tasks.a.metrics: must have at least 1 entry, but got none"),
