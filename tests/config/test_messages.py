@@ -115,6 +115,19 @@ def refusal(text: str) -> str:
             TASK + "unfreezing: {name: gradual, interval: 0}\n",
             "x.yaml:3:39: unfreezing.interval: must be >= 1, but got 0",
         ),
+        (
+            TASK + "pruning: {name: l0, target_sparsity: 1}\n",
+            "x.yaml:3:38: pruning.target_sparsity: must be < 1, but got 1",
+        ),
+        (
+            TASK + "pruning: {name: l0, strength: 1.0, target_sparsity: 0.5}\n",
+            "x.yaml:3:1: pruning: target_sparsity replaces strength, but got both; leave one out",
+        ),
+        (
+            TASK + "pruning: {name: l0, strength: 1.0, mode: static}\n",
+            "x.yaml:3:1: pruning: mode static prunes a trained model; name its run folder or checkpoint as source",
+        ),
+        (TASK + "pruning: {name: l1}\n", "x.yaml:3:17: pruning.name: 'l1' is not a pruning; choose none or l0"),
         (TASK + "regularizers: {smrt: {}}\n", "x.yaml:3:16: regularizers.smrt: unknown key; did you mean smart?"),
         (
             TASK + "surgery: {name: pcgrad}\n",

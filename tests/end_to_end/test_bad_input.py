@@ -84,6 +84,34 @@ def test_more_layers_to_thaw_than_there_are_somewhere_in_the_space(
     refused(cli("run", space, "--data", tiny_data), "unfreezing.initially: must be at most", "layers (2)", "got 3")
 
 
+def test_pruning_that_asks_for_too_much(cli: Cli, write_space: WriteSpace) -> None:
+    space = write_space(pruning={"name": "l0", "target_sparsity": 1.0})
+    refused(cli("train", space), "pruning.target_sparsity: must be < 1, but got 1")
+    space = write_space(pruning={"name": "l0", "strength": 1.0, "mode": "static"})
+    refused(cli("train", space), "pruning: mode static", "as source")
+
+
+def test_pruning_of_a_model_that_is_not_there(cli: Cli, write_space: WriteSpace, tiny_data: Path) -> None:
+    pruning = {"name": "l0", "strength": 1.0, "mode": "static", "source": "runs/nowhere"}
+    said = cli("run", write_space(pruning=pruning, search={"trials": 2}), "--data", tiny_data)
+    refused(said, "pruning.source: runs/nowhere: no such run folder")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+def test_pruning_of_an_encoder_whose_attention_heads_are_not_known(
+    cli: Cli, write_space: WriteSpace, tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    from transformers import CamembertConfig, CamembertModel
+
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    sizes = {"vocab_size": 200, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    CamembertModel(CamembertConfig(**sizes, intermediate_size=64), add_pooling_layer=False).save_pretrained(
+        tmp_path / "encoder"
+    )
+    space = write_space(encoder={"model": str(tmp_path / "encoder")}, pruning={"name": "l0", "strength": 1.0})
+    refused(cli("train", space, "--data", tiny_data), "pruning: ", "albert, bert,", "is a camembert")
+
+
 def test_an_empty_data_file(cli: Cli, write_space: WriteSpace, tiny_data: Path, tmp_path: Path) -> None:
     data = broken_data(tiny_data, tmp_path / "data", "sst5/ids-sst-train.csv", "")
     refused(cli("train", write_space(), "--data", data), "ids-sst-train.csv", "empty")
@@ -210,6 +238,38 @@ def test_more_trials_must_be_a_positive_number(cli: Cli, write_space: WriteSpace
 def test_a_plugin_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(BASE + "plugins: [mine.py]\n")
     refused(cli("check", "space.yaml"), "mine.py", "importable module")
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({"alpha": 0}, ("augmentation.alpha", "> 0", "got 0")),
+        ({"balance": 2}, ("augmentation.balance", "<= 1", "got 2")),
+        ({"num_augmented": 0}, ("augmentation.num_augmented", "> 0", "got 0")),
+        ({"synonyms": "thesaurus"}, ("augmentation.synonyms", "auto, wordnet or shipped", "'thesaurus'")),
+        ({"tasks": ["sentimnt"]}, ("augmentation.tasks", "sentiment, paraphrase, similarity", "'sentimnt'")),
+        (
+            {"replacement": 0, "insertion": 0, "swap": 0, "deletion": 0},
+            ("augmentation", "one must be above 0", "choose none instead of eda"),
+        ),
+    ],
+)
+def test_an_augmentation_that_cannot_be(
+    cli: Cli, write_space: WriteSpace, fields: dict[str, object], parts: tuple[str, ...]
+) -> None:
+    refused(cli("check", write_space(augmentation={"name": "eda", **fields})), "space.yaml:", *parts)
+
+
+def test_wordnet_where_it_is_not(
+    cli: Cli, write_space: WriteSpace, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtsearch.augmentation.synonyms._missing_for_wordnet", lambda: "nltk")
+    space = write_space(augmentation={"name": "eda", "synonyms": "wordnet"})
+    refused(cli("train", space, "--data", tiny_data), "augmentation.synonyms", "there is no nltk", "choose shipped")
+
+
+def test_all_examples_cannot_be_left_out(cli: Cli, write_space: WriteSpace) -> None:
+    refused(cli("check", write_space(training={"drop_longest": 1})), "training.drop_longest", "< 1", "got 1")
 
 
 def test_the_environment_variable_names_the_data_too(

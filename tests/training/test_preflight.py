@@ -52,6 +52,15 @@ def said(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path) -> Callabl
             {"unfreezing": {"name": "layers", "first": 2}, "regularizers": {"smart": {}}, **LINEAR},
             "regularizers.smart: frozen layers are not cached: it moves the word embeddings below them",
         ),
+        (
+            {"pruning": {"name": "l0", "strength": 1.0}, **LINEAR},
+            "pruning.lr: no attention head is likely to close: on its way from initial_open_ratio 0.95 a gate takes "
+            "about 4,541 updates at lr 0.001, and there are 36; take a larger lr, or a smaller initial_open_ratio",
+        ),
+        (
+            {"pruning": {"name": "l0", "strength": 1.0, "lr": 0.5, "warmup_epochs": 4.0}, **LINEAR},
+            "pruning.warmup_epochs: the penalty is whole after 4 epochs, and there are 2",
+        ),
     ],
 )
 def test_what_is_surely_not_meant_is_told_once(

@@ -88,6 +88,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "regularizers": {"regularizers": {"proximal": {}}},
     # each process balances its own rows
     "experts": {"experts": {"name": "feed_forward", "balance_weight": 0.0}},
+    # each process draws its own gates, here hardly ever others than 1
+    "gates": {"pruning": {"name": "l0", "target_sparsity": 0.5, "initial_open_ratio": 0.99999, "scope": "per_task"}},
 }
 
 
