@@ -82,7 +82,7 @@ class _RunningFeedForwards(nn.Module):
         self._passed: dict[nn.Module, list[int]] = {}  # the depths of a layer, of which a shared one has several
         for one in sublayers:
             self._passed.setdefault(one.layer, []).append(one.depth)
-        self._at_work: _Copies | None = None
+        self._depth: int | None = None  # of the layer under way, if it has experts
         self._routing: Routing | None = None
         self._waiting: Sequence[Tensor] = ()
         for one in {one.layer: one for one in upper}.values():
@@ -100,35 +100,39 @@ class _RunningFeedForwards(nn.Module):
         if depth == self._lowest:
             states_BLD = entering_states(args, kwargs)
             self._routing = self.gate(states_BLD, self._serving.inputs.mask_BL, self._serving.task)
-        if depth >= self._lowest:
-            self._at_work = self.layers[str(depth)]  # type: ignore[assignment]
+        self._depth = depth if depth >= self._lowest else None
 
     def _leave(self, layer: nn.Module, args: Any, output: Any) -> None:
-        if self._at_work is self.layers[str(self._highest)]:
+        if self._depth == self._highest:
             self._routing = None
-        self._at_work = None
+        self._depth = None
 
     def _dispatch(self, linear: nn.Module, args: tuple[Tensor]) -> Tensor | None:
-        if self._at_work is None or self._routing is None:
+        if self._depth is None or self._routing is None:
             return None
         own, *self._waiting = self._routing.dispatch(*args)
         return own
 
     def _spread(self, linear: nn.Module, args: Any, own: Tensor) -> Tensor | None:
-        if self._at_work is None:
+        if self._depth is None:
             return None
-        return torch.cat([own, *self._run(self._at_work.feed_forward_in)])
+        return torch.cat([own, *self._run(self._copies(self._depth).feed_forward_in)])
 
     def _part(self, linear: nn.Module, args: tuple[Tensor]) -> Tensor | None:
-        if self._at_work is None or self._routing is None:
+        if self._depth is None or self._routing is None:
             return None
         own, *self._waiting = torch.split(args[0], self._routing.sizes)
         return own
 
     def _combine(self, linear: nn.Module, args: Any, own: Tensor) -> Tensor | None:
-        if self._at_work is None or self._routing is None:
+        if self._depth is None or self._routing is None:
             return None
-        return self._routing.combine([own, *self._run(self._at_work.feed_forward_out)])
+        return self._routing.combine([own, *self._run(self._copies(self._depth).feed_forward_out)])
+
+    def _copies(self, depth: int) -> _Copies:
+        copies = self.layers[str(depth)]
+        assert isinstance(copies, _Copies)
+        return copies
 
     def _run(self, copies: nn.ModuleList) -> list[Tensor]:
         waiting, self._waiting = self._waiting, ()
