@@ -83,9 +83,7 @@ class _Pipeline:
 
     def _tagged(self, texts: Sequence[str]) -> WordTags:
         pipeline = _loaded(self.name, self.folder)
-        pipeline.max_length = max(
-            [pipeline.max_length, *(len(text) + 1 for text in texts)]
-        )  # else it refuses long ones
+        pipeline.max_length = max(pipeline.max_length, 1 + max(map(len, texts), default=0))  # it refuses longer ones
         return WordTags.of(
             (
                 [
@@ -114,7 +112,7 @@ def _folder(name: str) -> Path:
         return package
     raise ConfigError(
         f"tags.pipeline: {name!r} must be an installed pipeline of spaCy or a folder of one, but is neither; "
-        "python -m spacy download en_core_web_sm"
+        + ("check the path" if folder.name != name else f"install it with python -m spacy download {name}")
     )
 
 
