@@ -82,7 +82,6 @@ class Trial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first trial."""
         logging.captureWarnings(True)
-        logging.getLogger("mtsearch").setLevel(logging.INFO)
         self._results = attempt(Assignment.from_ray(config))
 
     def step(self) -> dict[str, Any]:
@@ -210,11 +209,14 @@ def _logged(path: Path) -> Iterator[None]:
     """Have everything that this process logs in a file, too."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
+    root, ours = logging.getLogger(), logging.getLogger("mtsearch")
+    level = ours.level
     root.addHandler(handler)
+    ours.setLevel(logging.INFO)
     try:
         yield
     finally:
+        ours.setLevel(level)
         root.removeHandler(handler)
         handler.close()
 

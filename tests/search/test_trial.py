@@ -134,3 +134,11 @@ def test_training_until_an_evaluation_stops_there(assign: Callable[..., Assignme
     result = train_until(assign(train_on=("train", "dev"), training={"epochs": 3}), 2)
     assert (result["evaluation"], result["outcome"]) == (2, "running")
     assert told(result)["report"]["examples_seen"] > 2 * 3 * 48
+
+
+def test_what_a_trial_makes_of_its_data_is_in_its_log(assign: Callable[..., Assignment], tmp_path: Path) -> None:
+    next(results := attempt(assign(augmentation={"name": "eda", "num_augmented": 1, "synonyms": "shipped"})))
+    next(results)
+    results.close()
+    log = (tmp_path / "trials/t0000/attempt-1/log.txt").read_text()
+    assert "sentiment: + 48 augmented (eda, shipped synonyms)" in log
