@@ -309,8 +309,9 @@ def export_lines(exported: Exported) -> list[tuple[str, str]]:
     lines = [("exported", f"{folder} ({after:,} parameters)")]
     if cut is not None:
         total = len(cut.kept) * cut.num_heads
+        less = "" if cut.is_whole else f", with {before - after:,} parameters less"
         lines += [
-            ("heads", f"{cut.num_kept} of {total} attention heads are left, with {before - after:,} parameters less"),
+            ("heads", f"{cut.num_kept} of {total} attention heads are left{less}"),
             ("latency", f"a forward pass takes {cut.latency['ratio']:.2f} of the whole encoder's time"),
         ]
     scores = ", ".join(f"{name} {score.value:.4f}" for name, score in exported.scores.items())

@@ -228,16 +228,17 @@ def _scores(scores: Mapping[str, Score]) -> str:
 
 
 def _heads(cut: Cut) -> str:
-    total = len(cut.kept) * cut.num_heads
-    latency = cut.latency
+    total, latency = len(cut.kept) * cut.num_heads, cut.latency
+    threads = f"{latency['threads']} thread{'s' if latency['threads'] != 1 else ''}"
+    left = f"{cut.num_kept} of {total} attention heads are left; the others' gates were closed, and they are cut out."
     lines = [
-        f"{cut.num_kept} of {total} attention heads are left; the others' gates were closed, and they are cut out.",
+        f"All {total} attention heads are left: no gate is closed." if cut.is_whole else left,
         "The gates of those that are left are multiplied into the weights."
         if cut.is_folded
         else "The gates of those that are left multiply at run time, since weights cannot hold them: they differ "
         "between tasks, or between layers that share weights.",
         f"A forward pass takes {latency['ratio']:.2f} of the whole encoder's time ({latency['rows']} x "
-        f"{latency['length']} tokens, {latency['device']}, {latency['threads']} threads, {latency['precision']}).",
+        f"{latency['length']} tokens, {latency['device']}, {threads}, {latency['precision']}).",
     ]
     rows = [
         [str(depth), str(len(heads)), ", ".join(map(str, heads)) or "none"]

@@ -106,6 +106,8 @@ def export(
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         card = model_card(config, trained.inventories, trained.data_hashes, scores, cut, origin)
         (temporary / "README.md").write_text(card, encoding="utf-8")
+        for name in (ENCODER, HEADS):  # safetensors lets nobody else read what it writes
+            shutil.copymode(temporary / MANIFEST, temporary / name)
         _put(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

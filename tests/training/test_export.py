@@ -190,7 +190,9 @@ def test_transformers_alone_loads_it_where_no_head_was_cut(
     with torch.no_grad():
         given = encoder.eval()(**inputs).last_hidden_state
         assert torch.equal(given, ours.model.encoder(**inputs).last_hidden_state)
-    assert "also loads with transformers" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "also loads with transformers" in card
+    assert ("All 4 attention heads are left" in card) == bool(alphas)
 
 
 def test_transformers_alone_does_not_load_it_where_heads_were_cut(folder: Path) -> None:
@@ -209,6 +211,7 @@ def test_the_manifest_tells_what_was_kept_and_what_the_files_are(folder: Path) -
     tensors = load_file(folder / "heads.safetensors")
     assert {name: list(tensor.shape) for name, tensor in tensors.items()} == manifest["shapes"]["heads.safetensors"]
     assert {name.split(".")[0] for name in tensors} == {"heads"}
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     assert set(manifest["config"]["tasks"]) == set(manifest["inventories"]) == set(manifest["data"])
 
 
