@@ -243,10 +243,9 @@ class _RunningL0:
         open_NH = open_probability(self.gates.alpha(task))
         if self._config.target_sparsity is None:
             assert self._config.strength is not None
-            strength = self._share * self._config.strength
-            return strength * open_NH.sum(1).mean()
+            return open_NH.sum(1).mean() * (self._share * self._config.strength)
         distance = (1 - open_NH.mean()) - self._share * self._config.target_sparsity
-        linear, quadratic = self._multipliers[task]
+        linear, quadratic = self._multipliers[task].unbind()
         return linear * distance + quadratic * distance.square()
 
     def measured(self) -> Iterator[tuple[str, str, float]]:
