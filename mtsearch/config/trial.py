@@ -202,6 +202,15 @@ class TrialConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _copies_have_no_gold_tags(self) -> TrialConfig:
+        if self.tags.name == "columns" and self.augmentation.name != "none":
+            raise ValueError(
+                "tags.name: 'columns' has no tags for the copies that augmentation makes; choose spacy, or leave "
+                "augmentation out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _whole_encoders_are_extended_by_nothing_else(self) -> TrialConfig:
         if self.experts.name != "encoders":
             return self

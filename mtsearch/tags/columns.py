@@ -52,18 +52,13 @@ class _GoldTags:
                     "tags.name: columns needs gold tags for every text, but these have none; name their columns with "
                     "data.columns: {pos: NAME, entities: NAME}, or let spacy tag them"
                 )
-            words += [_words(next(texts), of_text, example.line) for of_text in zip(*gold, strict=True)]
+            words += [_words(next(texts), of_text) for of_text in zip(*gold, strict=True)]
         return WordTags.of(words, layers)
 
 
-def _words(text: Spelled, tags: Sequence[Sequence[str]], line: int) -> list[Word]:
+def _words(text: Spelled, tags: Sequence[Sequence[str]]) -> list[Word]:
     if isinstance(text, str):
         spans = [match.span() for match in finditer(r"\S+", text)]
     else:
         spans = [(start, start + len(word)) for start, word in zip(word_starts(text), text, strict=True)]
-    if any(len(of_layer) != len(spans) for of_layer in tags):
-        raise DataError(
-            f"line {line}: gold tags must be as many as the words ({len(spans)}), but are {len(tags[0])}; texts "
-            "that were changed after they were read have none"
-        )
     return [Word(start, end, of) for (start, end), of in zip(spans, zip(*tags, strict=True), strict=True)]

@@ -179,7 +179,7 @@ def build(
     model = build_model(config, inventories, tags)
     if config.pruning.source is not None:
         if resume_from is None:
-            load_source(config.pruning.source, config, inventories, model)
+            load_source(config.pruning.source, config, inventories, tags, model)
         model.heads.requires_grad_(False)
     model.to(accelerator.device)
     for name, task in tasks.items():

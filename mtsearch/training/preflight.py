@@ -21,6 +21,7 @@ from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
 from mtsearch.training.source import check_source
+from mtsearch.training.tagging import TrialTags
 
 __all__ = ["DataHashes", "preflight"]
 
@@ -79,7 +80,7 @@ def preflight(
         tasks, tags = load_tasks(config, place)
         if tags is not None:
             tell(f"tags: {tags.describe()} in the training data")
-        for line in _pruning_warnings(config, tasks):
+        for line in _pruning_warnings(config, tasks, tags):
             tell(f"warning: {line}")
         for name, task in tasks.items():
             kind = config.tasks[name]
@@ -119,10 +120,10 @@ def _num_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts]) -> list[str]:
+def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts], tags: TrialTags | None) -> list[str]:
     """What is surely not meant; and whether a trained model that is asked for can be started from."""
     if config.pruning.source is not None:
-        check_source(config.pruning.source, config, {name: task.inventory for name, task in tasks.items()})
+        check_source(config.pruning.source, config, {name: task.inventory for name, task in tasks.items()}, tags)
     training = config.training
     splits = {name: task.splits["train"] for name, task in tasks.items()}
     return config.pruning.check(

@@ -14,17 +14,20 @@ from mtsearch.model.encoder import find_encoder
 from mtsearch.model.multitask import MultitaskModel
 from mtsearch.tasks.contract import Inventory
 from mtsearch.training.checkpoint import read_description
+from mtsearch.training.tagging import TrialTags
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import load_run
 
 __all__ = ["check_source", "load_source"]
 
 
-def check_source(source: str, config: TrialConfig, inventories: Mapping[str, Inventory]) -> Path:
+def check_source(
+    source: str, config: TrialConfig, inventories: Mapping[str, Inventory], tags: TrialTags | None
+) -> Path:
     """The checkpoint that a run folder or a checkpoint's own folder means, if this trial can start from it.
 
     Raises:
-        RunError: there is none, or its encoder, its tasks or their labels are not the trial's.
+        RunError: there is none, or its encoder, its tasks, their labels or its tags are not the trial's.
     """
     try:
         checkpoint = _checkpoint_of(Path(source).expanduser())
@@ -47,16 +50,26 @@ def check_source(source: str, config: TrialConfig, inventories: Mapping[str, Inv
                 f"pruning.source: must have been trained on the trial's data, but {checkpoint} has other labels of "
                 f"{name}, or other means; give both the same data"
             )
+    if TrialTags.from_json(description.get("tags")) != tags:
+        raise RunError(
+            f"pruning.source: must have seen the trial's tags, but {checkpoint} has not; give both the same tags"
+        )
     return checkpoint
 
 
-def load_source(source: str, config: TrialConfig, inventories: Mapping[str, Inventory], model: MultitaskModel) -> None:
+def load_source(
+    source: str,
+    config: TrialConfig,
+    inventories: Mapping[str, Inventory],
+    tags: TrialTags | None,
+    model: MultitaskModel,
+) -> None:
     """Put the trained weights into a trial's model: all but those of its gates, which begin anew.
 
     Raises:
         RunError: as :func:`check_source`, or the weights are damaged or of other shapes.
     """
-    checkpoint = check_source(source, config, inventories)
+    checkpoint = check_source(source, config, inventories, tags)
     try:
         trained = load_file(checkpoint / "model.safetensors")
     except (OSError, SafetensorError) as error:

@@ -78,6 +78,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mtsearch.model",
         "mtsearch.tasks.contract",
         "mtsearch.training.checkpoint",
+        "mtsearch.training.tagging",
         "mtsearch_analysis",
     ),
     "mtsearch.training": ("mtsearch.config", "mtsearch.data", "mtsearch.model", "mtsearch.tasks", *METHODS),

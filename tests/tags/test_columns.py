@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from mtsearch.config.trial import TrialConfig
 from mtsearch.data.columns import choose_columns
 from mtsearch.data.examples import DataSet, Example, Split, Wanted
 from mtsearch.data.resolve import load_data
@@ -105,6 +107,8 @@ def test_texts_without_gold_tags_are_one_line() -> None:
         tags(gold(pos=(("X", "Y"),)), gold(pos=None))
 
 
-def test_a_text_that_was_changed_after_it_was_read_is_refused() -> None:
-    with pytest.raises(DataError, match=r"line 7: gold tags must be as many as the words \(3\), but are 2"):
-        tags(gold(pos=(("X", "Y"),), text="a b c"))
+def test_copies_of_augmentation_have_no_gold_tags() -> None:
+    trial = {"tasks": {"t": {"kind": "classification", "data": "sst5"}}, "augmentation": {"name": "eda"}}
+    assert TrialConfig.model_validate(trial).tags.name == "none"
+    with pytest.raises(ValidationError, match=r"tags\.name: 'columns' has no tags for the copies"):
+        TrialConfig.model_validate({**trial, "tags": {"name": "columns"}})

@@ -173,6 +173,13 @@ def test_going_on_needs_the_tags_that_training_began_with(
         build(config, Place(None, tiny_data), resume_from=checkpoint)
 
 
+def test_a_trained_model_to_start_from_saw_the_same_tags(trial: Trial, trained: Path, tiny_data: Path) -> None:
+    pruning = {"name": "l0", "mode": "static", "strength": 1.0, "source": str(trained)}
+    build(trial(pruning=pruning), Place(None, tiny_data))
+    with pytest.raises(RunError, match=r"pruning\.source: must have seen the trial's tags"):
+        build(trial({"layers": "pos"}, pruning=pruning), Place(None, tiny_data))
+
+
 def test_the_pipeline_and_its_tags_are_told_before_the_first_trial(trial: Trial, tiny_data: Path) -> None:
     lines: list[str] = []
     preflight([trial(), trial({"layers": "pos"})], Place(None, tiny_data), Objective(), lines.append)
