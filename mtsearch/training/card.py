@@ -278,6 +278,8 @@ mtsearch evaluate FOLDER --split dev --data DATA
         left_out = [name for name, section in config.extensions().items() if getattr(section, "name", "none") != "none"]
         if left_out := [name for name in left_out if name != "pruning" or (cut is not None and not cut.is_folded)]:
             plain += f" It is then without what extends it here: {', '.join(left_out)}."
+    if config.tags.name != "none":
+        plain += f"\n\nThe tags of its words are not in this folder: they come from {config.tags.name} (section tags)."
     return f"{code}\n\n{plain}"
 
 

@@ -107,7 +107,11 @@ def encoder_source(folder: Path, manifest: Mapping[str, Any]) -> EncoderSource:
 
 
 def load_exported(
-    folder: Path, manifest: Mapping[str, Any], config: TrialConfig, inventories: Mapping[str, Inventory]
+    folder: Path,
+    manifest: Mapping[str, Any],
+    config: TrialConfig,
+    inventories: Mapping[str, Inventory],
+    tags: TrialTags | None,
 ) -> MultitaskModel:
     """The model of an export.
 
@@ -116,6 +120,7 @@ def load_exported(
         manifest: of :func:`read_manifest`.
         config: that the manifest tells.
         inventories: that the manifest tells.
+        tags: that the manifest tells.
 
     Raises:
         RunError: the manifest and the weights do not fit together.
@@ -134,7 +139,6 @@ def load_exported(
     if kept is not None and GATES in others:
         extensions["pruning"] = partial(RunTimeGates, others[GATES], kept)
     _load(folder / ENCODER, weights, encoder)
-    tags = TrialTags.from_json(manifest.get("tags"))
     model = assemble(encoder, config, inventories, extensions, {} if tags is None else tags.names)
     own = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     _load(folder / HEADS, {**own, **others}, model)

@@ -86,7 +86,7 @@ class TrainedModel:
         self.accelerator = build_accelerator(choose_precision(self.config.training.precision, device), place)
         if exported:
             source = encoder_source(folder, description)
-            self.model = load_exported(folder, description, self.config, self.inventories)
+            self.model = load_exported(folder, description, self.config, self.inventories, self.tags)
         else:
             source = find_encoder(self.config.encoder.model, self.config.encoder.revision)
             self.model = build_model(self.config, self.inventories, self.tags)

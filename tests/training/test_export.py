@@ -165,6 +165,15 @@ def test_experts_and_adapters_go_along(make: Make, tiny_data: Path, tmp_path: Pa
     assert "It is then without" not in (exported.folder / "README.md").read_text()  # heads are cut: it does not load
 
 
+def test_tags_go_along(make: Make, tiny_gold: dict[str, Any], tiny_data: Path, tmp_path: Path) -> None:
+    tags = {"name": "columns", "layers": "pos"}
+    checkpoint = make({"shared": UNEVEN}, tags=tags, tasks=tiny_gold)
+    exported = export(checkpoint, tmp_path / "out", Origin())
+    assert any(name.startswith("extensions.tags.") for name in load_file(exported.folder / "heads.safetensors"))
+    assert "they come from columns (section tags)" in (exported.folder / "README.md").read_text()
+    assert_same(checkpoint, exported, tiny_data)
+
+
 def test_it_needs_nothing_but_its_folder(make: Make, tiny_encoder: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_encoder, tmp_path / "encoder")
     checkpoint = make({"shared": UNEVEN}, encoder={"model": str(tmp_path / "encoder"), "max_length": 32})
