@@ -46,7 +46,10 @@ class L0(Frozen):
 
     name: Literal["l0"] = "l0"
     strength: float | None = Field(default=None, ge=0)
-    """Factor of the expected number of open attention heads in a layer; null where a target sparsity replaces it."""
+    """Factor of the expected number of open attention heads in a layer; null where a target sparsity replaces it.
+
+    On MiniLM with three sentence tasks 0.001 closed few attention heads, 0.01 half of them, and 0.1 all.
+    """
     target_sparsity: float | None = Field(default=None, gt=0, lt=1)
     """Share of the attention heads to be closed; null leaves it to the strength."""
     warmup_epochs: float = Field(default=0.0, ge=0)
