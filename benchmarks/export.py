@@ -12,9 +12,10 @@ Target: at least 1.12 x as fast as whole.
 from __future__ import annotations
 
 import random
-import time
+from functools import partial
 
 import measure
+import steps
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -28,7 +29,6 @@ from mtsearch.model.pruned import bare_copy, cut_heads
 from mtsearch.model.sublayers import find_sublayers
 
 ROWS, LENGTH = 8, 128
-THREADS = 2
 PASSES = 10  # of each side in a round
 TARGETS = (measure.Target("half of the heads", "whole", 1.12),)
 
@@ -50,24 +50,22 @@ def flops(encoder: nn.Module, inputs: Inputs) -> int:
     return int(counter.get_total_flops())
 
 
-def milliseconds(encoder: nn.Module, inputs: Inputs) -> float:
-    """Of a forward pass."""
-    is_cuda = inputs.mask_BL.is_cuda
-    with torch.inference_mode(), torch.autocast(inputs.mask_BL.device.type, torch.bfloat16, enabled=is_cuda):
-        begun = time.perf_counter()
+@torch.inference_mode()
+def run(encoder: nn.Module, inputs: Inputs) -> None:
+    """A forward pass."""
+    with steps.autocast(inputs.mask_BL.device):
         encoder(**inputs.arguments())
-        if is_cuda:
-            torch.cuda.synchronize()
-        return 1e3 * (time.perf_counter() - begun)
+
+
+def fastest(encoder: nn.Module, inputs: Inputs, passes: int) -> float:
+    """Milliseconds of the fastest of so many passes."""
+    one = partial(run, encoder)
+    return min(steps.mean_milliseconds(one, [inputs], inputs.mask_BL.device) for _ in range(passes))
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = measure.parser(__doc__, rounds=10)
-    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    options = arguments.parse_args()
-    measure.warn_unless_idle()
-    torch.set_num_threads(THREADS)
+    options = steps.arguments(__doc__, rounds=10)
     encoder = load_encoder(find_encoder(Encoder().model), Encoder()).eval()
     sides = {"whole": encoder, "half of the heads": half_of(encoder, seed=13)}
     random_ids = torch.Generator().manual_seed(13)
@@ -77,16 +75,8 @@ def main() -> None:
         side.to(options.device)
     whole, half = (flops(side, inputs) for side in sides.values())
     print(f"{options.device}: {1 - half / whole:.1%} of {whole / 1e9:.1f} GFLOP are gone: {whole / half:.2f} x")
-    passes = 2 if options.quick else PASSES
-    values = measure.interleaved(
-        {
-            name: lambda number, side=side: min(milliseconds(side, inputs) for _ in range(passes))  # type: ignore[misc]
-            for name, side in sides.items()
-        },
-        options.rounds or (1 if options.quick else options.default_rounds),
-    )
-    print("milliseconds of the fastest pass in a round; lower is better")
-    measure.print_ratios(values, TARGETS, less_is_better=True)
+    runs = {name: partial(fastest, side, inputs, 2 if options.quick else PASSES) for name, side in sides.items()}
+    steps.compare(runs, TARGETS, options.rounds, "of the fastest pass in a round")
 
 
 if __name__ == "__main__":

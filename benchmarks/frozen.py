@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import measure
+import numpy as np
+import numpy.typing as npt
+import steps
 import torch
 from corpus import TASKS, write_corpus
 
@@ -34,7 +36,6 @@ from mtsearch.training.thawing import Thawing
 from mtsearch.unfreezing import Everything, Layers
 
 BATCH = 16
-THREADS = 2
 UPDATES = 50  # in a round
 SIDES: dict[str, tuple[Everything | Layers, bool]] = {
     "all layers": (Everything(), False),
@@ -57,18 +58,19 @@ class Side:
         unfreezing: what trains.
         cached: whether batches start above what is frozen.
         data_root: of :func:`corpus.write_corpus`.
-        device: ``cpu`` or ``cuda``.
+        device: where it trains.
         updates: in a round.
     """
 
     def __init__(
-        self, unfreezing: Everything | Layers, cached: bool, data_root: Path, device: str, updates: int
+        self, unfreezing: Everything | Layers, cached: bool, data_root: Path, device: torch.device, updates: int
     ) -> None:
-        place = Place(folder=None, data_root=data_root, cpus=THREADS, device="cuda" if device == "cuda" else "cpu")
+        is_cuda = device.type == "cuda"
+        place = Place(None, data_root, steps.THREADS, "cuda" if is_cuda else "cpu")
         config = TrialConfig.model_validate({"tasks": {"sentiment": TASKS["sentiment"]}})
         self.task = load_task("sentiment", config.tasks["sentiment"], config, place)
         self.split = self.task.splits["train"]
-        self.accelerator = build_accelerator("bf16" if device == "cuda" else "fp32", place)
+        self.accelerator = build_accelerator("bf16" if is_cuda else "fp32", place)
         self.model = build_model(config, {"sentiment": self.task.inventory}).to(self.accelerator.device)
         self.thawing = Thawing(self.model, unfreezing, epochs=1)
         self.optimizer = config.optimizer.build(self.model, seed=0)
@@ -79,49 +81,40 @@ class Side:
         lots = list(self.split.in_length_order(BATCH))
         self.lots = lots[:: max(1, len(lots) // updates)][:updates]  # of every length
 
-    def run(self) -> float:
-        """Seconds an update."""
+    def milliseconds(self) -> float:
+        """Of an update, on average over an epoch."""
         self.thawing.set_training_mode()
-        begun = time.perf_counter()
-        for rows in self.lots:
-            batch = self.cache.batch(self.split, rows)
-            with self.accelerator.autocast():
-                logits = self.model(batch)
-            loss = self.task.kind.loss(logits, batch.targets, self.task.inventory) / len(rows)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.synchronize()
-        return (time.perf_counter() - begun) / len(self.lots)
+        return steps.mean_milliseconds(self.step, self.lots, self.accelerator.device)
+
+    def step(self, rows: npt.NDArray[np.int64]) -> None:
+        """One update from these rows."""
+        batch = self.cache.batch(self.split, rows)
+        with self.accelerator.autocast():
+            logits = self.model(batch)
+        loss = self.task.kind.loss(logits, batch.targets, self.task.inventory) / len(rows)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = measure.parser(__doc__, rounds=5)
-    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    options = arguments.parse_args()
-    measure.warn_unless_idle()
-    torch.set_num_threads(THREADS)
+    options = steps.arguments(__doc__, rounds=5)
     updates = 10 if options.quick else UPDATES
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MTSEARCH_CACHE"] = f"{folder}/cache"  # empty, and gone afterwards
         origin = write_corpus(Path(folder), train=updates * BATCH, dev=BATCH)
-        print(f"{options.device}, {THREADS} threads, {updates} updates on {origin}")
+        print(f"{options.device}, {steps.THREADS} threads, {updates} updates on {origin}")
         sides = {
             name: Side(unfreezing, cached, Path(folder), options.device, updates)
             for name, (unfreezing, cached) in SIDES.items()
         }
         for name, side in sides.items():
-            print(f"first epoch  {name:<28} {1e3 * side.run():9.2f}", flush=True)  # also allocates
+            print(f"first epoch  {name:<28} {side.milliseconds():9.2f}", flush=True)  # also allocates
             side.cache.publish()
-        values = measure.interleaved(
-            {name: lambda number, side=side: 1e3 * side.run() for name, side in sides.items()},  # type: ignore[misc]
-            options.rounds or (1 if options.quick else options.default_rounds),
-        )
-    print("milliseconds an update; lower is better")
-    measure.print_ratios(values, TARGETS, less_is_better=True)
+        runs = {name: side.milliseconds for name, side in sides.items()}
+        steps.compare(runs, TARGETS, options.rounds, "an update")
 
 
 if __name__ == "__main__":

@@ -10,17 +10,15 @@ is 1 forward and 2 back; SMART adds 1 + 1 for the ascent, back to the embeddings
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import measure
+import steps
 import torch
-from corpus import TASKS, write_corpus
+from corpus import TASKS
 from torch import nn
 
 from mtsearch.config.trial import TrialConfig
@@ -28,11 +26,9 @@ from mtsearch.data.batching import Batch
 from mtsearch.regularizers import Regularizers
 from mtsearch.regularizers.contract import RunningRegularizer
 from mtsearch.regularizers.replay import RandomState
-from mtsearch.training.parts import TaskParts, build_model, load_task
-from mtsearch.training.place import Place
+from mtsearch.training.parts import build_model
 
 BATCH = 16
-THREADS = 2
 BATCHES = 8  # of each task in a round
 SIDES: dict[str, dict[str, Any]] = {"plain": {}, "SMART": {"smart": {}}}
 TARGETS = (measure.Target("SMART", "plain", 1 / 3.2),)
@@ -43,42 +39,32 @@ class Side:
     """A model that trains with or without regularisers.
 
     Attributes:
-        tasks: by name.
+        setting: the tasks and their batches.
         model: on ``device``, in training mode.
         optimizer: of the model.
         regularizers: at work on the model.
         device: where it trains.
     """
 
-    tasks: dict[str, TaskParts]
+    setting: steps.Setting
     model: nn.Module
     optimizer: torch.optim.Optimizer
     regularizers: Sequence[RunningRegularizer]
     device: torch.device
 
     @classmethod
-    def of(
-        cls, regularizers: dict[str, Any], config: TrialConfig, tasks: dict[str, TaskParts], device: torch.device
-    ) -> Side:
+    def of(cls, regularizers: dict[str, Any], setting: steps.Setting, device: torch.device) -> Side:
         """The side that trains with these regularisers."""
-        model = build_model(config, {name: task.inventory for name, task in tasks.items()}).to(device).train()
+        config = TrialConfig.model_validate({"tasks": TASKS})
+        model = build_model(config, setting.inventories).to(device).train()
         optimizer = config.optimizer.build(model, config.training.seed)
-        return cls(tasks, model, optimizer, Regularizers.model_validate(regularizers).build(model), device)
-
-    def milliseconds(self, batches: Sequence[Batch]) -> float:
-        """Of a step, on average over these batches."""
-        self._synchronise()
-        begun = time.perf_counter()
-        for batch in batches:
-            self.step(batch)
-        self._synchronise()
-        return 1e3 * (time.perf_counter() - begun) / len(batches)
+        return cls(setting, model, optimizer, Regularizers.model_validate(regularizers).build(model), device)
 
     def step(self, batch: Batch) -> None:
         """One update from one batch."""
-        task = self.tasks[batch.task]
+        task = self.setting.tasks[batch.task]
         random = RandomState.now(self.device)
-        with torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext():
+        with steps.autocast(self.device):
             logits = self.model(batch)
             loss = task.kind.loss(logits, batch.targets, task.inventory)
             for regularizer in self.regularizers:
@@ -90,40 +76,19 @@ class Side:
         for regularizer in self.regularizers:
             regularizer.after_update(self.model)
 
-    def _synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
 
 def main() -> None:
     """Measure and print."""
-    arguments = measure.parser(__doc__, rounds=5)
-    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    options = arguments.parse_args()
-    measure.warn_unless_idle()
-    torch.set_num_threads(THREADS)
-    device = torch.device(options.device)
-    num_batches = 2 if options.quick else BATCHES
-    with tempfile.TemporaryDirectory() as folder:
-        origin = write_corpus(Path(folder), train=num_batches * BATCH, dev=BATCH)
-        config = TrialConfig.model_validate({"tasks": TASKS})
-        place = Place(folder=None, data_root=Path(folder), cpus=THREADS, device=options.device)
-        tasks = {name: load_task(name, kind, config, place) for name, kind in config.tasks.items()}
-    batches = [
-        task.splits["train"].batch(rows).to(device)
-        for task in tasks.values()
-        for rows in task.splits["train"].in_length_order(BATCH)
-    ]
-    sides = {name: Side.of(regularizers, config, tasks, device) for name, regularizers in SIDES.items()}
-    for side in sides.values():
+    options = steps.arguments(__doc__, rounds=5)
+    setting = steps.three_tasks(options.device, BATCH, 2 if options.quick else BATCHES)
+    batches = setting.all_batches
+    sides = {}
+    for name, regularizers in SIDES.items():
+        side = Side.of(regularizers, setting, options.device)
         side.step(batches[0])  # the first step allocates the optimizer's state
-    print(f"{options.device}, {THREADS} threads, {len(batches)} steps of each side in a round, on {origin}")
-    values = measure.interleaved(
-        {name: lambda _, side=side: side.milliseconds(batches) for name, side in sides.items()},
-        options.rounds or (1 if options.quick else options.default_rounds),
-    )
-    print("milliseconds a step; lower is better")
-    measure.print_ratios(values, TARGETS, less_is_better=True)
+        sides[name] = partial(steps.mean_milliseconds, side.step, batches, options.device)
+    print(f"{options.device}, {steps.THREADS} threads, {len(batches)} steps a round, on {setting.origin}")
+    steps.compare(sides, TARGETS, options.rounds, "a step")
 
 
 if __name__ == "__main__":

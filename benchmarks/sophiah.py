@@ -12,12 +12,13 @@ where the parameters weigh more against the tokens, at least 0.70.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import measure
 import numpy as np
+import steps
 import torch
 from corpus import TASKS
 from torch import Tensor, nn
@@ -30,7 +31,6 @@ from mtsearch.training.parts import build_model
 
 TASK = "sentiment"
 BATCH = 16
-THREADS = 2
 INTERVAL = 10
 RATIO = 0.25
 INVENTORY = Inventory(labels=("0", "1", "2", "3", "4"), counts=(1, 1, 1, 1, 1))
@@ -85,54 +85,37 @@ class Side:
         kind = self.config.tasks[TASK]
         return kind.loss(self.model(batch), batch.targets, INVENTORY) / len(batch.rows)
 
-    def milliseconds(self, updates: int) -> float:
-        """Of an update, on average over this many."""
-        batches = [self.batch(number) for number in range(updates)]
-        self._synchronise()
-        begun = time.perf_counter()
-        for number, batch in enumerate(batches):
-            self.optimizer.zero_grad()
-            self.loss(batch).backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            if isinstance(self.optimizer, NeedsCurvature) and self.optimizer.curvature_is_due():
-                part = self.batch(number, round(BATCH * self.optimizer.hessian_batch_ratio))
-                self.optimizer.estimate_curvature(lambda part=part: self.loss(part))  # type: ignore[misc]
-            self.optimizer.step()
-        self._synchronise()
-        return 1e3 * (time.perf_counter() - begun) / updates
-
-    def _synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+    def step(self, batch: Batch) -> None:
+        """One update from one batch."""
+        self.optimizer.zero_grad()
+        self.loss(batch).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if isinstance(self.optimizer, NeedsCurvature) and self.optimizer.curvature_is_due():
+            part = self.batch(0, round(BATCH * self.optimizer.hessian_batch_ratio))
+            self.optimizer.estimate_curvature(lambda: self.loss(part))
+        self.optimizer.step()
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = measure.parser(__doc__, rounds=5)
-    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    options = arguments.parse_args()
-    measure.warn_unless_idle()
-    torch.set_num_threads(THREADS)
+    options = steps.arguments(__doc__, rounds=5)
     updates = INTERVAL if options.quick else 2 * INTERVAL
-    sides = {
-        f"{name} {BATCH}x{length}": Side.of(optimizer, length, torch.device(options.device))
-        for length in LENGTHS
-        for name, optimizer in OPTIMIZERS.items()
-    }
-    for side in sides.values():
-        side.milliseconds(INTERVAL)  # the first updates allocate the state
-    print(f"{options.device}, {THREADS} threads, {updates} updates of each side in a round; milliseconds an update")
-    rounds = options.rounds or (1 if options.quick else options.default_rounds)
-    values = measure.interleaved(
-        {name: lambda _, side=side: side.milliseconds(updates) for name, side in sides.items()}, rounds
-    )
+    sides = {}
+    for length in LENGTHS:
+        for name, optimizer in OPTIMIZERS.items():
+            side = Side.of(optimizer, length, options.device)
+            batches = [side.batch(number) for number in range(updates)]
+            for batch in batches[:INTERVAL]:  # the first updates allocate the state
+                side.step(batch)
+            sides[f"{name} {BATCH}x{length}"] = partial(steps.mean_milliseconds, side.step, batches, options.device)
     targets = [
         measure.Target(f"{name} {BATCH}x{length}", f"AdamW {BATCH}x{length}", ratio)
         for length, ratio in LENGTHS.items()
         for name in OPTIMIZERS
         if name != "AdamW"
     ]
-    measure.print_ratios(values, targets, less_is_better=True)
+    print(f"{options.device}, {steps.THREADS} threads, {updates} updates of each side in a round")
+    steps.compare(sides, targets, options.rounds, "an update")
 
 
 if __name__ == "__main__":

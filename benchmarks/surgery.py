@@ -16,15 +16,13 @@ TorchJD's.
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import measure
+import steps
 import torch
-from corpus import TASKS, write_corpus
+from corpus import TASKS
 from torch import Tensor
 from torchjd.aggregation import PCGrad as PCGradOfTorchJD
 from torchjd.autojac import jac_to_grad, mtl_backward
@@ -33,11 +31,9 @@ from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch
 from mtsearch.surgery import PCGrad
 from mtsearch.training.gradients import TaskGradients
-from mtsearch.training.parts import TaskParts, build_model, load_task
-from mtsearch.training.place import Place
+from mtsearch.training.parts import build_model
 
 BATCH = 16
-THREADS = 2
 UPDATES = 8  # in a round
 TARGETS = (measure.Target("pcgrad", "summed", 1 / 1.35), measure.Target("pcgrad", "torchjd", 1.0))
 
@@ -48,40 +44,30 @@ class Side:
     """A model and its optimizer.
 
     Args:
-        tasks: by name.
-        config: of the trial.
+        setting: the tasks and their batches.
         device: where it trains.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskParts], config: TrialConfig, device: torch.device) -> None:
-        self._tasks = tasks
+    def __init__(self, setting: steps.Setting, device: torch.device) -> None:
+        config = TrialConfig.model_validate({"tasks": TASKS})
+        self._tasks = setting.tasks
         self._device = device
-        inventories = {name: task.inventory for name, task in tasks.items()}
-        self.model = build_model(config, inventories).to(device).train()
+        self.model = build_model(config, setting.inventories).to(device).train()
         self.shared = list(self.model.encoder.parameters())
         self._optimizer = config.optimizer.build(self.model, config.training.seed)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch."""
         task = self._tasks[batch.task]
-        with torch.autocast("cuda", torch.bfloat16) if self._device.type == "cuda" else nullcontext():
+        with steps.autocast(self._device):
             return task.kind.loss(self.model(batch), batch.targets, task.inventory) / len(batch.rows)
 
-    def milliseconds(self, differentiate: Callable[[Update], None], updates: Sequence[Update]) -> float:
-        """Of a step, on average over these updates."""
-        self._synchronise()
-        begun = time.perf_counter()
-        for update in updates:
-            differentiate(update)
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self._optimizer.step()
-            self._optimizer.zero_grad()
-        self._synchronise()
-        return 1e3 * (time.perf_counter() - begun) / len(updates)
-
-    def _synchronise(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()
+    def step(self, differentiate: Callable[[Update], None], update: Update) -> None:
+        """One update from a batch of each task."""
+        differentiate(update)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
 
 
 def summed(side: Side) -> Callable[[Update], None]:
@@ -126,33 +112,17 @@ def torchjd(side: Side) -> Callable[[Update], None]:
 
 def main() -> None:
     """Measure and print."""
-    arguments = measure.parser(__doc__, rounds=5)
-    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    options = arguments.parse_args()
-    measure.warn_unless_idle()
-    torch.set_num_threads(THREADS)
-    device = torch.device(options.device)
-    num_updates = 2 if options.quick else UPDATES
-    with tempfile.TemporaryDirectory() as folder:
-        origin = write_corpus(Path(folder), train=num_updates * BATCH, dev=BATCH)
-        config = TrialConfig.model_validate({"tasks": TASKS})
-        place = Place(folder=None, data_root=Path(folder), cpus=THREADS, device=options.device)
-        tasks = {name: load_task(name, kind, config, place) for name, kind in config.tasks.items()}
-    batches = [
-        [task.splits["train"].batch(rows).to(device) for rows in task.splits["train"].in_length_order(BATCH)]
-        for task in tasks.values()
-    ]
-    updates = list(zip(*batches, strict=True))
+    options = steps.arguments(__doc__, rounds=5)
+    setting = steps.three_tasks(options.device, BATCH, 2 if options.quick else UPDATES)
+    updates = list(zip(*setting.batches.values(), strict=True))
     sides = {}
     for method in (summed, pcgrad, torchjd):
-        side = Side(tasks, config, device)
-        differentiate = method(side)
-        side.milliseconds(differentiate, updates[:1])  # the first step allocates the optimizer's state
-        sides[method.__name__] = lambda _, side=side, how=differentiate: side.milliseconds(how, updates)
-    print(f"{options.device}, {THREADS} threads, {len(updates)} steps of each side in a round, on {origin}")
-    values = measure.interleaved(sides, options.rounds or (1 if options.quick else options.default_rounds))
-    print("milliseconds a step; lower is better")
-    measure.print_ratios(values, TARGETS, less_is_better=True)
+        side = Side(setting, options.device)
+        step = partial(side.step, method(side))
+        step(updates[0])  # the first step allocates the optimizer's state
+        sides[method.__name__] = partial(steps.mean_milliseconds, step, updates, options.device)
+    print(f"{options.device}, {steps.THREADS} threads, {len(updates)} steps a round, on {setting.origin}")
+    steps.compare(sides, TARGETS, options.rounds, "a step")
 
 
 if __name__ == "__main__":
