@@ -12,7 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table, split_metric
+from mtsearch_analysis.tables import (
+    GATES,
+    INTERFERENCE,
+    LESS_IS_BETTER,
+    METRICS,
+    TRIALS,
+    Direction,
+    Objective,
+    Table,
+    split_metric,
+)
 
 __all__ = ["Run", "load_run"]
 
@@ -87,10 +97,10 @@ class Run:
         return tuple(c for c in self.config_columns if self.trials[c].nunique(dropna=False) > 1)
 
     def direction_of(self, metric: str) -> Direction:
-        """Whether more or less of a metric is better: a loss is minimised, every other metric is a score."""
+        """Whether more or less of a metric is better: losses and costs are minimised, every other metric is a score."""
         if metric in self.objective.metrics:
             return self.objective.metrics[metric]
-        return "minimize" if split_metric(metric)[1] == "loss" else "maximize"
+        return "minimize" if split_metric(metric)[1] in LESS_IS_BETTER else "maximize"
 
 
 def load_run(path: str | Path) -> Run:

@@ -17,6 +17,7 @@ import pyarrow as pa
 __all__ = [
     "GATES",
     "INTERFERENCE",
+    "LESS_IS_BETTER",
     "METRICS",
     "STATUSES",
     "TABLES",
@@ -194,6 +195,10 @@ def _common_type(values: Iterable[Any]) -> pa.DataType:
 
 def _as_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+LESS_IS_BETTER = frozenset({"loss", "open_heads", "latency_ratio"})
+"""Metrics, by their name without the task, that are minimised: losses, and what a model costs."""
 
 
 def split_metric(name: str) -> tuple[str, str]:

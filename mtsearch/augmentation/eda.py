@@ -22,7 +22,8 @@ class Eda(Frozen):
     """Copies of texts with synonyms in place of words, words inserted, words swapped, or words deleted.
 
     Each copy is made by one of the four operations; four copies in a row take one each, in an order drawn for the
-    example. An operation that leaves a text as it was gives way to the next. Each text of a pair is altered by itself.
+    example. An operation that leaves a text as it was gives way to the next; a text that none can alter, such as one
+    of a single word without synonyms, is copied as it is. Each text of a pair is altered by itself.
 
     Source: Wei & Zou 2019 (arXiv 1901.11196), and its numbers. Differently from its code, words keep their capitals and
     the punctuation between them, synonyms are single words, and a copy depends on the seed and its example alone.

@@ -11,10 +11,10 @@ A plugin defines any of these names, each a tuple::
     WEIGHTINGS   the same, as in mtsearch.weighting
     SURGERIES    the same, as in mtsearch.surgery
     UNFREEZINGS  config classes with ``name: Literal["..."]``, as in mtsearch.unfreezing
-    TAGS         config classes with ``name: Literal["..."]``, ``tagger`` and ``build``, as in mtsearch.tags
+    TAGS         config classes with ``name: Literal["..."]``, as in mtsearch.tags
     EXPERTS      config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.experts
     ADAPTERS     config classes with ``name: Literal["..."]`` and ``build``, as in mtsearch.adapters
-    PRUNINGS     the same, as in mtsearch.pruning
+    PRUNINGS     config classes with ``name: Literal["..."]`` (mtsearch.pruning.contract)
 
 Nothing registers itself: what is not in these tuples does not exist. The driver and every worker load the
 same modules.

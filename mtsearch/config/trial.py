@@ -235,6 +235,10 @@ class TrialConfig(Frozen):
         """What is built into the encoder, by the name of its section; built in this order."""
         return {"tags": self.tags, "experts": self.experts, "adapters": self.adapters, "pruning": self.pruning}
 
+    def share_of_task(self) -> float:
+        """Of the updates, that serve any one task: about that many."""
+        return 1.0 if self.sampler.mixed else 1.0 / len(self.tasks)
+
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""
         return hashlib.sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()[:16]

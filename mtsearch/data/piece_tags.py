@@ -100,8 +100,8 @@ def tag_pieces(words: WordTags, table: TokenTable) -> PieceTags:
         text += table.columns[f"sides{suffix}"].values
         word = np.searchsorted(keys, (text << 32) + places.values, side="right") - 1
         inside = (places.values >= 0) & (word >= 0)
-        word[~inside] = 0
-        inside[inside] &= (text_of_word[word] == text)[inside] & (places.values < words.ends[word])[inside]
+        candidate = word[inside]
+        inside[inside] = (text_of_word[candidate] == text[inside]) & (places.values[inside] < words.ends[candidate])
         for layer, numbers in words.numbers.items():
             values = np.zeros(len(word), dtype=np.int32)
             values[inside] = numbers[word[inside]]

@@ -81,5 +81,10 @@ class PruningMethod(Protocol):
     def build(self, host: Host) -> HeadGates | None:
         """The gates, hooked into the encoder; None where there are none."""
 
-    def check(self, updates_per_epoch: Sequence[int]) -> list[str]:
-        """Warnings, one line each, of what is legal but surely not meant."""
+    def check(self, updates_per_epoch: Sequence[int], share_of_task: float) -> list[str]:
+        """Warnings, one line each, of what is legal but surely not meant.
+
+        Args:
+            updates_per_epoch: of the trial.
+            share_of_task: of these updates, that serve any one task: about that many.
+        """

@@ -41,8 +41,12 @@ class L0(Frozen):
     The gates' α learn by an Adam of their own without decay or schedule, and so move by about ``lr`` in an update,
     however strong the penalty is. An attention head is closed in an evaluation once α is below -2.39, and one that
     starts open with 0.95 starts at α = 2.15: with ``lr`` 1e-3 nothing can close before update 4,540. A run of U
-    updates wants ``lr`` at about 20 / U, or an ``initial_open_ratio`` nearer to 0.5, at which α starts at -0.79. A
-    target wants 40 / U, and some 600 updates for each set of gates: in fewer its multipliers overshoot.
+    updates (of gates of a task's own: that serve the task) wants ``lr`` at about 20 / U, or an ``initial_open_ratio``
+    nearer to 0.5, at which α starts at -0.79. A target wants 40 / U, and some 600 updates for each set of gates: in
+    fewer its multipliers overshoot.
+
+    As in any trial, the best evaluation is that of the best score, and its weights are those that are exported: it may
+    be an early one, with more attention heads open than in the end, of which the columns ``last/*`` tell.
     """
 
     name: Literal["l0"] = "l0"
@@ -86,16 +90,17 @@ class L0(Frozen):
         """The gates."""
         return HardConcreteGates(self, host)
 
-    def check(self, updates_per_epoch: Sequence[int]) -> list[str]:
+    def check(self, updates_per_epoch: Sequence[int], share_of_task: float) -> list[str]:
         """Whether the gates have the time to close, and the strength to become whole."""
         warnings = []
         closing = math.ceil((self.initial_alpha - _alpha_of_gate(CLOSED_AT_MOST)) / self.lr)
-        updates = sum(updates_per_epoch)
+        share, whose = (share_of_task, " of each task") if self.scope == "per_task" else (1.0, "")
+        updates = round(share * sum(updates_per_epoch))
         if closing > updates:
             warnings.append(
                 f"pruning.lr: no attention head is likely to close: on its way from initial_open_ratio "
                 f"{self.initial_open_ratio:g} a gate takes about {closing:,} updates at lr {self.lr:g}, and there are "
-                f"{updates:,}; take a larger lr, or a smaller initial_open_ratio"
+                f"{updates:,}{whose}; take a larger lr, or a smaller initial_open_ratio"
             )
         if self.warmup_epochs > len(updates_per_epoch):
             warnings.append(

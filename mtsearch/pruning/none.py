@@ -23,6 +23,6 @@ class NoPruning(Frozen):
     def build(self, host: Host) -> None:
         """There are no gates."""
 
-    def check(self, updates_per_epoch: Sequence[int]) -> list[str]:
+    def check(self, updates_per_epoch: Sequence[int], share_of_task: float) -> list[str]:
         """There is nothing to warn of."""
         return []

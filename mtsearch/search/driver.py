@@ -114,6 +114,7 @@ class Driver:
         self._outcomes: dict[str, tuple[str, str]] = {}
         self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
+        self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
         self.state = state
         self.stop_reason: str | None = None
         self.fault: MtsearchError | None = None
@@ -242,6 +243,20 @@ class Driver:
                     f"({before}), but it is now {found['hash']}; restore the files, or start another search with --name"
                 )
                 self.stop(str(self.fault))
+            self._check_rows(trial, task, asked, found)
+
+    def _check_rows(self, trial: TrialState, task: str, asked: str, found: Mapping[str, str]) -> None:
+        """Copies of examples, and tags, depend on what is installed on a node: on WordNet, or a pipeline's version."""
+        config = trial.config
+        training = {name: config["training"][name] for name in ("drop_longest", "seed")}
+        settings = json.dumps([config["augmentation"], training, config["tags"]], sort_keys=True)
+        made = found.get("rows", ""), found.get("tags", "")
+        if made != self._rows_made.setdefault((task, asked, settings), made):
+            self.fault = DataError(
+                f"tasks.{task}: every node must make the same augmented rows and tags, but {trial.node} makes others; "
+                "install the same there, or name augmentation.synonyms"
+            )
+            self.stop(str(self.fault))
 
     def ended(self, trial_id: str) -> None:
         """A trial has stopped: by itself, or because the trial scheduler wants no more of it."""

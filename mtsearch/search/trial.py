@@ -178,7 +178,13 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
         train_on=assignment.train_on,
     )
     data: dict[str, dict[str, str]] | None = {
-        name: {"origin": task.data.origin, "where": task.data.where, "hash": task.data.content_hash}
+        name: {
+            "origin": task.data.origin,
+            "where": task.data.where,
+            "hash": task.data.content_hash,
+            "rows": "" if task.changes is None else task.changes.content_hash,
+            "tags": "" if parts.tags is None else parts.tags.source,
+        }
         for name, task in parts.tasks.items()
     }
     with closing(fit(parts)) as reports:

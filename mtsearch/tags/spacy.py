@@ -26,7 +26,7 @@ from mtsearch.tags.embeddings import TagEmbeddings
 __all__ = ["Spacy"]
 
 _LAYERS: tuple[TagLayer, ...] = ("pos", "entities")
-_UNUSED = ("parser", "lemmatizer", "textcat", "textcat_multilabel")  # pipes that take time and give no tags
+_UNUSED = ("lemmatizer", "textcat", "textcat_multilabel")  # pipes that take time and on which no tag depends
 
 
 class Spacy(TagConfig):
@@ -69,7 +69,13 @@ class _Pipeline:
     def describe(self) -> str:
         import spacy
 
-        meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
+        try:
+            meta = json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(
+                f"tags.pipeline: {self.name!r} must be a pipeline of spaCy, but its meta.json is damaged: {error}; "
+                "install the pipeline again"
+            ) from error
         return f"{self.name} {meta.get('version', '')} by spaCy {spacy.__version__}"
 
     def identity(self) -> str:
@@ -102,18 +108,27 @@ def _folder(name: str) -> Path:
         raise ConfigError(
             "tags.name: spacy needs the package spacy, which is not installed; pip install 'mtsearch[spacy]'"
         )
-    import spacy
 
     folder = Path(name).expanduser()
     if (folder / "meta.json").is_file():
         return folder.resolve()
-    if not folder.exists() and spacy.util.is_package(name):
-        package: Path = spacy.util.get_package_path(name)
+    if not folder.exists() and (package := _package(name)) is not None and (package / "meta.json").is_file():
         return package
     raise ConfigError(
         f"tags.pipeline: {name!r} must be an installed pipeline of spaCy or a folder of one, but is neither; "
         + ("check the path" if folder.name != name else f"install it with python -m spacy download {name}")
     )
+
+
+def _package(name: str) -> Path | None:
+    """Where an installed package is; spaCy also says of distributions that they are, whatever their packages' names."""
+    import spacy
+
+    try:
+        found: Path | None = spacy.util.get_package_path(name) if spacy.util.is_package(name) else None
+    except ImportError:
+        return None
+    return found
 
 
 @lru_cache

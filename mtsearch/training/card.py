@@ -265,9 +265,9 @@ mtsearch evaluate FOLDER --split dev --data DATA
 ```"""
     if cut is not None and not cut.is_whole:
         plain = (
-            "The encoder cannot be loaded with transformers alone (`AutoModel.from_pretrained`), which wants the same "
-            "number of attention heads in every layer; `mtsearch.load(...).model.encoder` is the encoder. The "
-            "tokenizer can."
+            "The encoder cannot be loaded with transformers alone (`AutoModel.from_pretrained`), which wants as many "
+            "attention heads in every layer as fill the hidden size; `mtsearch.load(...).model.encoder` is the "
+            "encoder. The tokenizer can."
         )
     else:
         plain = (

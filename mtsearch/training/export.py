@@ -21,7 +21,19 @@ from mtsearch.errors import RunError
 from mtsearch.model.pruned import can_fold, cut_heads, fold_gates, kept_heads
 from mtsearch.model.sublayers import find_sublayers
 from mtsearch.training.card import Cut, Origin, Score, dev_scores, model_card
-from mtsearch.training.exported import ENCODER, FORMAT, GATES, HEADS, KEPT, MANIFEST, VERSION, is_export, sha256
+from mtsearch.training.exported import (
+    ENCODER,
+    FORMAT,
+    GATES,
+    HEADS,
+    KEPT,
+    MANIFEST,
+    SEAL,
+    VERSION,
+    is_export,
+    seal,
+    sha256,
+)
 from mtsearch.training.latency import LENGTH, evaluated_gates, forward_ratio, rows
 from mtsearch.training.trained import TrainedModel
 
@@ -87,22 +99,19 @@ def export(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        kept = None if cut is None else [list(heads) for heads in cut.kept]
-        save_file(_plain(encoder), temporary / ENCODER, metadata={"format": "pt", KEPT: json.dumps(kept)})
-        save_file(_plain(others), temporary / HEADS)
-        _write_config(model.encoder, temporary)
-        trained.tokenizer.save_pretrained(temporary)
-        files = sorted(path.name for path in temporary.iterdir())
         manifest = {
             "format": FORMAT,
             "version": VERSION,
             **{name: value for name, value in trained.description.items() if name != "version"},
-            KEPT: kept,
+            KEPT: None if cut is None else [list(heads) for heads in cut.kept],
             "latency": None if cut is None else dict(cut.latency),
             "scores": {name: score.value for name, score in scores.items()},
-            "sha256": {name: sha256(temporary / name) for name in files},
-            "shapes": {ENCODER: _shapes(encoder), HEADS: _shapes(others)},
         }
+        save_file(_plain(encoder), temporary / ENCODER, metadata={"format": "pt"})
+        save_file(_plain(others), temporary / HEADS, metadata={SEAL: seal(manifest)})
+        _write_config(model.encoder, temporary)
+        trained.tokenizer.save_pretrained(temporary)
+        manifest["sha256"] = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         card = model_card(config, trained.inventories, trained.data_hashes, scores, cut, origin)
         (temporary / "README.md").write_text(card, encoding="utf-8")
@@ -169,10 +178,6 @@ def _write_config(encoder: nn.Module, folder: Path) -> None:
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Without memory that they share, which the format has no word for."""
     return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    return {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _size(module: nn.Module) -> int:

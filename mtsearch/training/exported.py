@@ -5,7 +5,7 @@
     model.safetensors    the encoder, under its own parameters' names, with its attention heads cut
     config.json          the encoder's configuration, as it was whole    tokenizer.json ..  its tokenizer
     heads.safetensors    task heads and extensions, by the names that they have in the model
-    manifest.json        config, inventories, kept attention heads, hashes and shapes    README.md  the model card
+    manifest.json        config, inventories, kept attention heads, hashes    README.md  the model card
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mtsearch.errors import EncoderError, RunError
 from mtsearch.model.encoder import EncoderSource, build_encoder
 from mtsearch.model.layers import find_layers
 from mtsearch.model.multitask import MultitaskModel
-from mtsearch.model.pruned import KeptHeads, RunTimeGates, cut_heads
+from mtsearch.model.pruned import RunTimeGates, cut_heads
 from mtsearch.model.sublayers import find_sublayers
 from mtsearch.tasks.contract import Inventory
 from mtsearch.training.parts import assemble
@@ -39,17 +39,20 @@ __all__ = [
     "HEADS",
     "KEPT",
     "MANIFEST",
+    "SEAL",
     "VERSION",
     "encoder_source",
     "is_export",
     "load_exported",
     "read_manifest",
+    "seal",
     "sha256",
 ]
 
 FORMAT, VERSION = "mtsearch export", 1
 MANIFEST, ENCODER, HEADS = "manifest.json", "model.safetensors", "heads.safetensors"
-KEPT = "kept_attention_heads"  # in the manifest, and in the metadata of the encoder's weights, which are hashed
+KEPT = "kept_attention_heads"
+SEAL = "manifest_sha256"  # in the metadata of the task heads' weights, which the manifest in turn has the hash of
 GATES = "extensions.pruning.gates"  # those that the weights cannot hold
 
 
@@ -87,7 +90,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise RunError(f"{folder}: must hold {name}, but does not{_pickles(folder)}; export the model again")
         if sha256(path) != told:
             raise RunError(f"{path}: is not the file that {MANIFEST} was written for; export the model again")
+    with safe_open(folder / HEADS, "pt") as file:
+        if (file.metadata() or {}).get(SEAL) != seal(manifest):
+            raise RunError(f"{folder / MANIFEST}: is not as it was written with the weights; export the model again")
     return manifest
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """The hash of all that a manifest says but for the hashes of files."""
+    said = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _pickles(folder: Path) -> str:
@@ -126,7 +138,8 @@ def load_exported(
         RunError: the manifest and the weights do not fit together.
     """
     weights, others = _read(folder / ENCODER), _read(folder / HEADS)
-    kept = _kept(folder, manifest)
+    told = manifest.get(KEPT)
+    kept = None if told is None else tuple(tuple(heads) for heads in told)
     try:
         encoder = build_encoder(encoder_source(folder, manifest))
         if kept is not None:
@@ -143,19 +156,6 @@ def load_exported(
     own = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     _load(folder / HEADS, {**own, **others}, model)
     return model
-
-
-def _kept(folder: Path, manifest: Mapping[str, Any]) -> KeptHeads | None:
-    """The attention heads that are left, as the manifest tells them and the hashed weights confirm."""
-    told = manifest.get(KEPT)
-    with safe_open(folder / ENCODER, "pt") as file:
-        written = json.loads((file.metadata() or {}).get(KEPT, "null"))
-    if told != written:
-        raise RunError(
-            f"{folder / MANIFEST}: {KEPT} must be those that {ENCODER} was written with ({written}), but are {told}; "
-            "export the model again"
-        )
-    return None if told is None else tuple(tuple(heads) for heads in told)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -47,7 +47,8 @@ def evaluated_gates(model: MultitaskModel) -> dict[str, Tensor]:
 def latency_ratio(model: MultitaskModel, accelerator: Accelerator) -> float | None:
     """The time of a forward pass without the closed attention heads, relative to the whole encoder's.
 
-    Where tasks have gates of their own, the mean over the tasks. Of several processes the first one's word counts.
+    Where tasks have gates of their own, without those that are closed for every task, as the model would be exported.
+    Of several processes the first one's word counts.
 
     Returns:
         Exactly 1 where no attention head is closed; None where the model has no gates.
@@ -56,15 +57,12 @@ def latency_ratio(model: MultitaskModel, accelerator: Accelerator) -> float | No
     if not gates:
         return None
     sublayers = find_sublayers(model.encoder, model.layers.layers, "pruning")
-    ratios = [
-        forward_ratio(model.encoder, kept_heads(gates_NH[None], sublayers), accelerator, _SECONDS / len(gates))
-        for gates_NH in gates.values()
-    ]
-    mean: float = gather(sum(ratios) / len(ratios), accelerator)[0]
-    return mean
+    kept = kept_heads(torch.stack(list(gates.values())), sublayers)
+    ratio: float = gather(forward_ratio(model.encoder, kept, accelerator), accelerator)[0]
+    return ratio
 
 
-def forward_ratio(encoder: nn.Module, kept: KeptHeads, accelerator: Accelerator, seconds: float = _SECONDS) -> float:
+def forward_ratio(encoder: nn.Module, kept: KeptHeads, accelerator: Accelerator) -> float:
     """The time of a forward pass with these attention heads alone, relative to the whole encoder's.
 
     Both run in turn on the same random sequences, in evaluation mode and in the number format of the trial's
@@ -74,21 +72,20 @@ def forward_ratio(encoder: nn.Module, kept: KeptHeads, accelerator: Accelerator,
         encoder: the whole one.
         kept: for each layer.
         accelerator: for the number format and the device.
-        seconds: how long to measure, but never less than three pairs.
     """
-    whole = [one.num_heads for one in find_sublayers(encoder, find_layers(encoder).layers, "pruning")]
-    if [len(heads) for heads in kept] == whole:
+    num_heads = [one.num_heads for one in find_sublayers(encoder, find_layers(encoder).layers, "pruning")]
+    if [len(heads) for heads in kept] == num_heads:
         return 1.0
-    cut = bare_copy(encoder)
+    whole, cut = bare_copy(encoder), bare_copy(encoder)  # neither with what extends the encoder
     cut_heads(kept, find_sublayers(cut, find_layers(cut).layers, "pruning"))
     inputs = _inputs(encoder, accelerator.device)
     ratios: list[float] = []
-    with evaluation_mode(encoder), evaluation_mode(cut), torch.inference_mode(), accelerator.autocast():
-        for one in (encoder, cut):  # the first pass allocates
+    with evaluation_mode(whole), evaluation_mode(cut), torch.inference_mode(), accelerator.autocast():
+        for one in (whole, cut):  # the first pass allocates
             _forward_seconds(one, inputs)
         begun = time.perf_counter()
-        while len(ratios) < _PAIRS[0] or (len(ratios) < _PAIRS[1] and time.perf_counter() - begun < seconds):
-            whole_seconds = _forward_seconds(encoder, inputs)
+        while len(ratios) < _PAIRS[0] or (len(ratios) < _PAIRS[1] and time.perf_counter() - begun < _SECONDS):
+            whole_seconds = _forward_seconds(whole, inputs)
             ratios.append(_forward_seconds(cut, inputs) / whole_seconds)
     return statistics.median(ratios)
 

@@ -280,7 +280,7 @@ def assemble(
 def _start_pruning(config: TrialConfig, model: MultitaskModel, num_updates: Sequence[int]) -> RunningPruning | None:
     if "pruning" not in model.extensions:
         return None
-    for warning in config.pruning.check(num_updates):
+    for warning in config.pruning.check(num_updates, config.share_of_task()):
         _LOG.warning(warning)
     return cast(HeadGates, model.extensions["pruning"]).start(num_updates)
 
@@ -344,7 +344,7 @@ def _loaded(
     return TaskParts(name, kind, data, inventory, examples, splits, num_cut)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # a search over rates makes other rows in every trial
 def _changed(
     asked: _Asked, method_class: type[BaseModel], method_settings: str, drop_longest: float, seed: int
 ) -> TaskParts:
@@ -354,11 +354,28 @@ def _changed(
     kind, of_split = loaded.kind, loaded.data.splits
     method = cast(AugmentationMethod, method_class.model_validate_json(method_settings))
     rows, changes = change_rows(name, of_split["train"].examples, kind.layout, method, drop_longest, seed)
+    _check_classes(name, loaded.inventory, rows)
     others = (example for split in train_on if split != "train" for example in of_split[split].examples)
     content = f"{loaded.data.content_hash} {'+'.join(train_on)} changed to {changes.content_hash}"
     train = _encoded(name, kind, (*rows, *others), loaded.inventory, encoder, max_length, tagger, content)
-    inventory = _recounted(loaded.inventory, kind.inventory(rows))
-    return replace(loaded, inventory=inventory, splits={**loaded.splits, "train": train}, changes=changes)
+    return replace(
+        loaded,
+        inventory=_recounted(loaded.inventory, kind.inventory(rows)),
+        splits={**loaded.splits, "train": train},
+        num_cut={**loaded.num_cut, "train": train.tokens.num_cut},
+        changes=changes,
+    )
+
+
+def _check_classes(task: str, inventory: Inventory, rows: Sequence[Example]) -> None:
+    """Whether every class that the training split has is still there."""
+    had = {label for label, count in zip(inventory.labels, inventory.counts, strict=True) if count}
+    of_texts = {row.label for row in rows if isinstance(row.label, str)}
+    if of_texts and (lost := sorted(had - of_texts)):
+        raise ConfigError(
+            f"training.drop_longest: must leave examples of every class, but leaves none of {lost[0]!r} in {task}; "
+            "drop fewer"
+        )
 
 
 def _recounted(inventory: Inventory, changed: Inventory) -> Inventory:

@@ -8,6 +8,7 @@ from typing import cast
 
 from torch import nn
 
+from mtsearch.augmentation import NoAugmentation
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.plan import updates_per_epoch
 from mtsearch.data.resolve import describe
@@ -56,6 +57,7 @@ def preflight(
         RunError: a trained model to start from that is missing, or of other tasks.
     """
     hashes: DataHashes = {}
+    seen: set[str] = set()
     tell = _once(say)
     num_layers: dict[tuple[str, ...], int] = {}
     for config in configs:
@@ -77,7 +79,9 @@ def preflight(
         tagger = config.tags.tagger(is_cached=True)
         if tagger is not None:
             tell(f"tags: {tagger.describe()}")  # before the texts are tagged, which may take minutes
-        tasks, tags = load_tasks(config, place)
+        looked_at = _row_changes(config)
+        tasks, tags = load_tasks(_with_rows_as_they_are(config) if looked_at in seen else config, place)
+        seen.add(looked_at)
         if tags is not None:
             tell(f"tags: {tags.describe()} in the training data")
         for line in _pruning_warnings(config, tasks, tags):
@@ -93,6 +97,18 @@ def preflight(
             for text in told:
                 tell(f"{name}: {text}")
     return hashes
+
+
+def _row_changes(config: TrialConfig) -> str:
+    """What kinds of change training examples undergo: of each kind one is tried, whatever its rates."""
+    method = config.augmentation
+    facts = [method.describe(), method.tasks, config.training.drop_longest > 0, config.tags.model_dump_json()]
+    return json.dumps([*facts, {name: kind.data.model_dump(mode="json") for name, kind in config.tasks.items()}])
+
+
+def _with_rows_as_they_are(config: TrialConfig) -> TrialConfig:
+    training = config.training.model_copy(update={"drop_longest": 0.0})
+    return config.model_copy(update={"augmentation": NoAugmentation(), "training": training})
 
 
 def _extend(encoder: nn.Module, config: TrialConfig) -> tuple[int, list[str]]:
@@ -126,16 +142,15 @@ def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts], tags:
         check_source(config.pruning.source, config, {name: task.inventory for name, task in tasks.items()}, tags)
     training = config.training
     splits = {name: task.splits["train"] for name, task in tasks.items()}
-    return config.pruning.check(
-        updates_per_epoch(
-            config.sampler,
-            splits,
-            training.batch_size,
-            training.accumulation,
-            seed=training.seed,
-            epochs=training.epochs,
-        )
+    num_updates = updates_per_epoch(
+        config.sampler,
+        splits,
+        training.batch_size,
+        training.accumulation,
+        seed=training.seed,
+        epochs=training.epochs,
     )
+    return config.pruning.check(num_updates, config.share_of_task())
 
 
 def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
@@ -148,7 +163,8 @@ def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
             f"after evaluation {config.schedule.patience + 2} at the earliest, and there are {evaluations}"
         )
     trainable = config.unfreezing.trainable_depths(num_layers, config.training.epochs - 1)
-    if config.surgery.name != "none" and min(trainable) > num_layers:
+    extended = [name for name, method in config.extensions().items() if getattr(method, "name", "none") != "none"]
+    if config.surgery.name != "none" and min(trainable) > num_layers and not extended:
         warnings.append(f"surgery: {config.surgery.name} has nothing to do: no part of the encoder ever trains")
     smart = config.regularizers.smart
     if smart is not None and smart.weight > 0 and config.training.cache_frozen and 0 not in trainable:

@@ -22,8 +22,9 @@ __all__ = ["pretrain_heads"]
 def pretrain_heads(parts: Parts) -> tuple[Measurement, ...]:
     """Train every task's head for itself, and leave it as it was after its best evaluation.
 
-    The encoder's part of an example never changes meanwhile, and is computed once. Schedules, weightings and surgery
-    are not at work. Every process does the same, on all rows. Nothing is done where the config asks for none.
+    The encoder's part of an example never changes meanwhile, and is computed once, up to what extends the encoder.
+    Schedules, weightings and surgery are not at work. Every process does the same, on all rows. Nothing is done where
+    the config asks for none.
 
     Returns:
         Each task's best main metric on dev, as ``pretrained_METRIC``.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from mtsearch.config.trial import TrialConfig
 from mtsearch.errors import MtsearchError, RunError
@@ -81,7 +82,20 @@ def load_source(
             f"pruning.source: must be a model of this trial's form, but {checkpoint} has no {unlike[0]} of shape "
             f"{list(own[unlike[0]].shape)}; give the trial the task heads and extensions that the source has"
         )
+    foreign = sorted(name for name in trained if name.startswith("extensions.") and _is_missed(name, own))
+    if foreign:
+        extension = foreign[0].split(".")[1]
+        raise RunError(
+            f"pruning.source: must be a model of this trial's form, but {checkpoint} was trained with {extension}, "
+            f"which the trial lacks; give the trial the same {extension}"
+        )
     model.load_state_dict({name: trained[name] for name in own}, strict=False)
+
+
+def _is_missed(name: str, own: Mapping[str, Tensor]) -> bool:
+    """Whether a parameter of the source belongs to an extension that the trial has not; gates begin anew anyway."""
+    extension = name.split(".")[1]
+    return extension != "pruning" and not any(one.startswith(f"extensions.{extension}.") for one in own)
 
 
 def _checkpoint_of(folder: Path) -> Path:

@@ -34,6 +34,7 @@ def test_the_objective_is_read_from_the_trials_table(tmp_path: Path) -> None:
     assert run.objective == objective
     assert run.direction_of("paraphrase.loss") == "minimize"
     assert run.direction_of("paraphrase.accuracy") == "maximize"
+    assert run.direction_of("open_heads") == run.direction_of("latency_ratio") == "minimize"
 
 
 def test_a_missing_value_turns_no_integer_into_a_float(tmp_path: Path) -> None:

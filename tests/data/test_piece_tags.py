@@ -115,3 +115,8 @@ def test_tags_are_filled_up_and_stacked_with_their_tokens(tokenizer: Any) -> Non
     filled = first.padded_to(6).tags_BLT
     assert filled is not None
     assert filled[0].T.tolist() == [[0, 1, 2, 0, 0, 0], [0] * 6]
+
+
+def test_texts_without_any_word_have_no_tags(tokenizer: Any) -> None:
+    tags, _ = tagged(tokenizer, "single", ("",))
+    assert values(tags, "pos") == values(tags, "entities") == [0, 0]

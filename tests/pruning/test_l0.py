@@ -323,14 +323,16 @@ def test_a_scaled_gradient_is_unscaled_and_one_that_overflowed_is_skipped(bad: b
 
 
 def test_what_cannot_close_in_time_is_told() -> None:
-    (slow,) = L0(strength=1.0).check((100, 200))
+    (slow,) = L0(strength=1.0).check((100, 200), 1.0)
     assert slow.startswith("pruning.lr: no attention head is likely to close: on its way from initial_open_ratio 0.95 ")
     assert "about 4,541 updates at lr 0.001, and there are 300; take a larger lr" in slow
-    assert L0(strength=1.0, lr=0.02).check((100, 200)) == []
-    assert L0(strength=1.0, lr=0.02, warmup_epochs=3.0).check((100, 200)) == [
+    assert L0(strength=1.0, lr=0.02).check((100, 200), 1.0) == []
+    (few,) = L0(strength=1.0, lr=0.02, scope="per_task").check((100, 200), 1 / 3)
+    assert "about 228 updates at lr 0.02, and there are 100 of each task" in few
+    assert L0(strength=1.0, lr=0.02, warmup_epochs=3.0).check((100, 200), 1.0) == [
         "pruning.warmup_epochs: the penalty is whole after 3 epochs, and there are 2"
     ]
-    assert NoPruning().check((1,)) == []
+    assert NoPruning().check((1,), 1.0) == []
 
 
 @pytest.mark.parametrize(

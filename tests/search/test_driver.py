@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -266,3 +267,15 @@ def test_the_observer_sees_an_event_after_it_was_written_and_taken_in(
     drive.finish(drive.start(), 0.5)
     assert len(seen) == 5
     assert all(seen)
+
+
+def test_a_node_that_makes_other_rows_than_the_first_stops_the_search(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    first, second = drive.start(), drive.start()
+    found = {"origin": "path", "where": "there", "hash": "abcd", "tags": ""}
+    for trial_id, rows in ((first, "one"), (second, "other")):
+        told = said(1, 0.5)
+        told["told"] = json.dumps({**json.loads(told["told"]), "data": {"sentiment": {**found, "rows": rows}}})
+        drive.driver.result(trial_id, told)
+    assert isinstance(drive.driver.fault, DataError)
+    assert "every node must make the same augmented rows and tags, but n makes others" in str(drive.driver.fault)

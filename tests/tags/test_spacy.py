@@ -94,7 +94,7 @@ def test_without_spacy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         Spacy().tagger(is_cached=False)
 
 
-@pytest.mark.parametrize("name", ["no_such_pipeline", "./nowhere", "json"])
+@pytest.mark.parametrize("name", ["no_such_pipeline", "./nowhere", "json", "numpy", "typing-extensions"])
 def test_a_pipeline_that_is_not_there_is_one_line(name: str, tiny_pipeline: Path) -> None:
     with pytest.raises(
         ConfigError, match=rf"tags\.pipeline: '{name}' must be an installed pipeline of spaCy or a folder"

@@ -60,9 +60,12 @@ def test_what_is_cut_takes_less_time(cpu: Accelerator) -> None:
     assert forward_ratio(tiny("bert", **sizes), ((), ()), cpu) < 0.8
 
 
-def test_it_is_the_mean_over_tasks_with_gates_of_their_own(cpu: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "forward_ratio", lambda encoder, kept, accelerator, seconds: len(kept[0]) / 2)
-    assert latency_ratio(model_of({"one": [[0.0, 1.0]] * 2, "two": [[1.0, 1.0]] * 2}), cpu) == 0.75
+def test_of_gates_of_each_tasks_own_only_what_is_closed_for_all_saves_time(
+    cpu: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "forward_ratio", lambda encoder, kept, accelerator: len(kept[0]) / 2)
+    assert latency_ratio(model_of({"one": [[0.0, 1.0]] * 2, "two": [[1.0, 0.0]] * 2}), cpu) == 1.0
+    assert latency_ratio(model_of({"one": [[0.0, 1.0]] * 2, "two": [[0.0, 1.0]] * 2}), cpu) == 0.5
 
 
 def test_measuring_leaves_no_trace(cpu: Accelerator) -> None:

@@ -92,6 +92,23 @@ def test_a_plain_trial_has_no_warnings(said: Callable[..., list[str]]) -> None:
     assert said(**LINEAR) == []
 
 
+def test_surgery_has_something_to_do_where_an_extension_is_shared(said: Callable[..., list[str]]) -> None:
+    frozen = {"unfreezing": {"name": "layers", "last": 0}, "surgery": {"name": "pcgrad"}, **MIXED, **LINEAR}
+    assert said(**frozen, experts={"name": "feed_forward", "layers": 1}) == []
+
+
+def test_of_row_changes_that_differ_in_their_rates_one_is_tried(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path
+) -> None:
+    lines: list[str] = []
+    augmentations = ({"name": "eda", "synonyms": "shipped", "num_augmented": n} for n in (1, 2, 3))
+    configs = [TrialConfig.model_validate(tiny_config(**LINEAR, augmentation=one)) for one in augmentations]
+    preflight(configs, Place(None, tiny_data), Objective(), lines.append)
+    assert [line for line in lines if "augmented" in line and line.startswith("sentiment")] == [
+        "sentiment: + 48 augmented (eda, shipped synonyms)"
+    ]
+
+
 def test_more_layers_than_there_are_is_refused(said: Callable[..., list[str]]) -> None:
     with pytest.raises(ConfigError, match=r"unfreezing.initially: must be at most .* \(2\), but got 3"):
         said(unfreezing={"name": "gradual", "initially": 3})

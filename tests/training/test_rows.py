@@ -51,6 +51,23 @@ def test_without_either_a_task_is_as_it_was_read(load: LoadTask) -> None:
     assert task.splits["train"].num_examples == len(task.data.splits["train"].examples) == 48
 
 
+def test_a_class_that_would_be_lost_with_the_longest_is_told(load: LoadTask, tmp_path: Path) -> None:
+    rows = [f"{i}\tx{i}\t{'a very long film' if i == 9 else 'a film'}\t{int(i == 9)}" for i in range(10)]
+    for split in ("train", "dev"):
+        text = "\n".join(["\tid\tsentence\tsentiment", *rows])
+        (tmp_path / f"ids-sst-{split}.csv").write_text(text, encoding="utf-8")
+            "\n".join(["\tid\tsentence\tsentiment", *rows]), encoding="utf-8"
+        )
+    with pytest.raises(
+        ConfigError, match=r"training\.drop_longest: must leave examples of every class, but leaves none of '1' in one"
+    ):
+        load(
+            "one",
+            tasks={"one": {"kind": "classification", "data": str(tmp_path)}},
+            training={"drop_longest": 0.1},
+        )
+
+
 def test_copies_and_what_is_left_out_are_counted(load: LoadTask) -> None:
     task = load(augmentation=EDA, **SHORT)
     assert task.changes is not None
