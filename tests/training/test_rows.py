@@ -56,8 +56,6 @@ def test_a_class_that_would_be_lost_with_the_longest_is_told(load: LoadTask, tmp
     for split in ("train", "dev"):
         text = "\n".join(["\tid\tsentence\tsentiment", *rows])
         (tmp_path / f"ids-sst-{split}.csv").write_text(text, encoding="utf-8")
-            "\n".join(["\tid\tsentence\tsentiment", *rows]), encoding="utf-8"
-        )
     with pytest.raises(
         ConfigError, match=r"training\.drop_longest: must leave examples of every class, but leaves none of '1' in one"
     ):
