@@ -125,12 +125,15 @@ def test_each_layer_gives_what_the_equation_says(family: str, kernel: str) -> No
     def taken(args: Any, kwargs: Any, output: Any) -> Tensor:
         return entering_states(args, kwargs)
 
+    def given_states(args: Any, kwargs: Any, output: Any) -> Tensor:
+        return output[0] if isinstance(output, tuple) else output  # a tuple in older versions of transformers
+
     for one in {one.layer: one for one in found}.values():
         one.layer.register_forward_hook(keep("entering", taken), with_kwargs=True)
         one.feed_forward_out.register_forward_hook(keep("inner", taken), with_kwargs=True)
         if family == "modernbert":  # normalises before its sublayers: the sum that leaves the layer is the outcome
             one.layer.get_submodule("mlp_norm").register_forward_hook(keep("attended", taken), with_kwargs=True)
-            one.layer.register_forward_hook(keep("outcome", lambda args, kwargs, output: output), with_kwargs=True)
+            one.layer.register_forward_hook(keep("outcome", given_states), with_kwargs=True)
         else:  # the outcome is what the layer's last norm takes
             norm = one.layer.get_submodule(LAST_NORMS.get(family, "output.LayerNorm"))
             one.feed_forward_in.register_forward_hook(keep("attended", taken), with_kwargs=True)
