@@ -306,10 +306,14 @@ def _seconds(value: Any) -> Any:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class SearchConfig(Frozen):
     """How the space is searched."""
 
-    metric: str | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "mean_score"
+    metric: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], BeforeValidator(_as_tuple)] = "mean_score"
     """What is searched for: ``mean_score`` or ``TASK.METRIC``; or a list of such, traded off against each other.
 
     The first of a list says what is best: it chooses checkpoints, stops trials, and more of it must be better.
