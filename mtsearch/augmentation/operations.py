@@ -120,7 +120,9 @@ def _cased_like(word: str, model: str) -> str:
 
 
 def _capitalised(word: str) -> str:
-    return word[0].upper() + word[1:]
+    """A word with a capital, where its first letter has one of its own: ß and the micro sign have not."""
+    capital = word[0].upper()
+    return capital + word[1:] if capital.lower() == word[0] else word
 
 
 def _recapitalised(words: list[str], before: Text) -> tuple[str, ...]:

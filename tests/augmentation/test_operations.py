@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mtsearch.augmentation.operations import OPERATIONS, Operation, Text, delete, insert, replace, split, swap
@@ -99,6 +99,8 @@ def test_insertion_adds_synonyms_of_words_of_the_text(text: str, rate: float, rn
 
 
 @given(texts, rates, rngs)
+@example("A:\u00b5", 0.5, Random(0))  # The micro sign's capital is a Greek letter's.
+@example("A \u00df", 0.5, Random(0))
 def test_a_swap_keeps_the_words_and_what_lies_between_them(text: str, rate: float, rng: Random) -> None:
     before = split(text)
     after = swap(before, rate, rng, SHIPPED)
