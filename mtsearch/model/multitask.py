@@ -67,18 +67,19 @@ class MultitaskModel(nn.Module):
         lowest = min([*trainable, *(extension.lowest_depth for _, extension in self.each_extension())])
         return lowest - 1 if lowest else None
 
-    def shared_parameters(self) -> list[nn.Parameter]:
+    @cached_property
+    def shared_parameters(self) -> tuple[nn.Parameter, ...]:
         """Those in which the tasks meet: the encoder's, and those of extensions that all tasks train alike.
 
         Those that the trial's optimizer does not step are left out.
         """
-        return [
+        return tuple(
             parameter
             for name, parameter in self.named_parameters()
             if name in self.depths
             and not name.startswith("heads.")
             and (name not in self._roles or self._roles[name].task is None)
-        ]
+        )
 
     @cached_property
     def _roles(self) -> Mapping[str, Role]:

@@ -125,7 +125,7 @@ class Parts:
     @cached_property
     def task_gradients(self) -> TaskGradients:
         """Room for each task's gradient over what the tasks share, for surgery; made when it is first asked for."""
-        return TaskGradients(self.state.model.shared_parameters(), len(self.tasks))
+        return TaskGradients(self.state.model.shared_parameters, len(self.tasks))
 
     def description(self) -> dict[str, Any]:
         """What a checkpoint says of itself: config, inventories, data hashes, versions of the layout."""

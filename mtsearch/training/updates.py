@@ -207,7 +207,7 @@ def _differentiate_update(parts: Parts, lots: Mapping[str, list[_Lot]]) -> dict[
         losses[name] = _differentiate(parts, own)
     if accelerator.num_processes > 1:
         gradients.reduce(torch.distributed.all_reduce)
-    shared = {id(parameter) for parameter in state.model.shared_parameters()}
+    shared = {id(parameter) for parameter in state.model.shared_parameters}
     sum_gradients((p for p in _serving(state.model, lots) if id(p) not in shared), accelerator)
     gradients.combine(state.surgery.coefficients(gradients.gramian(), list(lots)))
     return losses
@@ -237,7 +237,7 @@ def _stepped(parts: Parts) -> list[nn.Parameter]:
 
 def _shared(parts: Parts) -> list[nn.Parameter]:
     """The parameters that the tasks share, and that train now."""
-    return [parameter for parameter in parts.state.model.shared_parameters() if parameter.requires_grad]
+    return [parameter for parameter in parts.state.model.shared_parameters if parameter.requires_grad]
 
 
 def _differentiate(parts: Parts, lots: Sequence[_Lot]) -> Tensor:

@@ -122,7 +122,7 @@ def test_each_parameter_of_an_extension_has_its_depth_rate_and_task() -> None:
 
 def test_the_tasks_meet_in_the_encoder_and_in_what_they_all_train_of_an_extension() -> None:
     model = build()
-    shared = {id(parameter) for parameter in model.shared_parameters()}
+    shared = {id(parameter) for parameter in model.shared_parameters}
     names = {name for name, parameter in model.named_parameters() if id(parameter) in shared}
     assert names == {
         "extensions.shift.copy",
