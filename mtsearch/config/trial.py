@@ -215,7 +215,7 @@ class TrialConfig(Frozen):
         if self.experts.name != "encoders":
             return self
         for section, method in self.extensions().items():
-            if section != "experts" and getattr(method, "name", "") != "none":
+            if section != "experts" and method.name != "none":
                 raise ValueError(
                     f"experts.name: 'encoders' takes several encoders, but {section} would extend one of them alone; "
                     f"choose feed_forward, or leave {section} out"

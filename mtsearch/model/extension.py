@@ -93,5 +93,9 @@ class Extension(Protocol):
 class ExtensionMethod(Protocol):
     """The frozen config of a method that extends the encoder."""
 
+    @property
+    def name(self) -> str:
+        """The method's; ``none`` adds nothing."""
+
     def build(self, host: Host) -> Extension | None:
         """The extension, hooked into the encoder; None where there is nothing to add."""

@@ -18,10 +18,6 @@ class TagSource(ExtensionMethod, Protocol):
     """The frozen config of a source of tags."""
 
     @property
-    def name(self) -> str:
-        """The name in the config."""
-
-    @property
     def tag_layers(self) -> tuple[TagLayer, ...]:
         """Which tags the encoder sees."""
 

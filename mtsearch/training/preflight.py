@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from torch import nn
@@ -59,7 +60,7 @@ def preflight(
     hashes: DataHashes = {}
     seen: set[str] = set()
     tell = _once(say)
-    num_layers: dict[tuple[str, ...], int] = {}
+    extended: dict[tuple[str, ...], _Extended] = {}
     for config in configs:
         check_objective(config, objective)
         choose_precision(config.training.precision, place.device)
@@ -68,13 +69,13 @@ def preflight(
             *config.tasks,
             *map(repr, config.extensions().values()),
         )
-        if asked_encoder not in num_layers:
+        if asked_encoder not in extended:
             source = find_encoder(config.encoder.model, config.encoder.revision)
-            num_layers[asked_encoder], added = _extend(load_encoder(source, config.encoder), config)
+            extended[asked_encoder] = _extend(load_encoder(source, config.encoder), config)
             where = {"package": " (packaged copy)", "folder": "", "hub": " (hub)"}[source.origin]
-            for line in (f"encoder: {source.name}{where}", *added):
+            for line in (f"encoder: {source.name}{where}", *extended[asked_encoder].additions):
                 tell(line)
-        for line in _warnings(config, num_layers[asked_encoder]):
+        for line in _warnings(config, extended[asked_encoder]):
             tell(f"warning: {line}")
         tagger = config.tags.tagger(is_cached=True)
         if tagger is not None:
@@ -111,16 +112,33 @@ def _with_rows_as_they_are(config: TrialConfig) -> TrialConfig:
     return config.model_copy(update={"augmentation": NoAugmentation(), "training": training})
 
 
-def _extend(encoder: nn.Module, config: TrialConfig) -> tuple[int, list[str]]:
-    """An encoder's number of layers, and how much each extension adds to it.
+@dataclass(frozen=True)
+class _Extended:
+    """An encoder with a trial's extensions.
 
-    Each must know the encoder's family. What depends on tags is built without them.
+    Attributes:
+        num_layers: of the encoder.
+        additions: a line for each extension on how much it adds.
+        has_shared_parameters: whether an extension has any that all tasks train with the trial's optimizer.
     """
+
+    num_layers: int
+    additions: tuple[str, ...]
+    has_shared_parameters: bool
+
+
+def _extend(encoder: nn.Module, config: TrialConfig) -> _Extended:
+    """Build a trial's extensions, each of which must know the encoder's family; what depends on tags, without them."""
     layers = find_layers(encoder)
     num_parameters = _num_parameters(encoder)
     host = Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed)
-    built = ((name, method.build(host)) for name, method in config.extensions().items())
-    return layers.num_layers, [line for name, one in built if one for line in _additions(name, one, num_parameters)]
+    built = {name: one for name, method in config.extensions().items() if (one := method.build(host)) is not None}
+    roles = [role for extension in built.values() for role in extension.roles().values()]
+    return _Extended(
+        layers.num_layers,
+        tuple(line for name, extension in built.items() for line in _additions(name, extension, num_parameters)),
+        any(role.depth is None and role.task is None and not role.is_stepped_elsewhere for role in roles),
+    )
 
 
 def _additions(name: str, extension: Extension, num_encoder_parameters: int) -> Iterator[str]:
@@ -153,8 +171,9 @@ def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts], tags:
     return config.pruning.check(num_updates, config.share_of_task())
 
 
-def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
+def _warnings(config: TrialConfig, encoder: _Extended) -> list[str]:
     """What is legal, but surely not meant."""
+    num_layers = encoder.num_layers
     warnings = list(config.unfreezing.check(num_layers, config.training.epochs))
     evaluations = config.training.epochs * config.training.evaluations_per_epoch
     if isinstance(config.schedule, Plateau) and evaluations <= config.schedule.patience + 2:
@@ -163,8 +182,7 @@ def _warnings(config: TrialConfig, num_layers: int) -> list[str]:
             f"after evaluation {config.schedule.patience + 2} at the earliest, and there are {evaluations}"
         )
     trainable = config.unfreezing.trainable_depths(num_layers, config.training.epochs - 1)
-    extended = [name for name, method in config.extensions().items() if getattr(method, "name", "none") != "none"]
-    if config.surgery.name != "none" and min(trainable) > num_layers and not extended:
+    if config.surgery.name != "none" and min(trainable) > num_layers and not encoder.has_shared_parameters:
         warnings.append(f"surgery: {config.surgery.name} has nothing to do: no part of the encoder ever trains")
     smart = config.regularizers.smart
     if smart is not None and smart.weight > 0 and config.training.cache_frozen and 0 not in trainable:
