@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from mtsearch.data.batching import EncodedSplit
 from mtsearch.samplers.contract import TaskSampler
 
-__all__ = ["PlannedBatch", "PlannedUpdate", "Position", "plan_epoch", "updates_per_epoch"]
+__all__ = ["Plan", "PlannedBatch", "PlannedUpdate", "Position"]
 
 _POOL_BATCHES = 64  # batches whose rows are sorted by length together; more pads less and mixes less
 
@@ -38,48 +39,9 @@ class Position:
     drawn: int = 0
 
 
-def updates_per_epoch(
-    sampler: TaskSampler,
-    splits: Mapping[str, EncodedSplit],
-    batch_size: int,
-    accumulation: int,
-    *,
-    seed: int,
-    epochs: int,
-) -> tuple[int, ...]:
-    """How many updates each epoch of a training has: exactly as many as :func:`plan_epoch` gives for it.
-
-    The arguments are those of :func:`plan_epoch`.
-    """
-    counts = []
-    positions: dict[str, Position] = {}
-    for epoch in range(epochs):
-        quotas = _quotas(sampler, splits, epoch, epochs)
-        num_batches = {}
-        for task, split in splits.items():
-            num_rows = quotas[task]
-            if len(split.lengths) != split.num_examples:  # how many rows depends on which examples
-                position = positions.get(task, Position())
-                examples, positions[task] = _draw(split.num_examples, quotas[task], seed, task, position)
-                num_rows = len(split.rows_of(examples))
-            num_batches[task] = -(-num_rows // batch_size)
-        total = max(num_batches.values()) if sampler.mixed else sum(num_batches.values())
-        counts.append(-(-total // accumulation))
-    return tuple(counts)
-
-
-def plan_epoch(
-    sampler: TaskSampler,
-    splits: Mapping[str, EncodedSplit],
-    batch_size: int,
-    accumulation: int,
-    *,
-    seed: int,
-    epoch: int,
-    epochs: int,
-    positions: Mapping[str, Position],
-) -> tuple[list[PlannedUpdate], dict[str, Position]]:
-    """The updates of one epoch, and where each task's examples stand after it.
+@dataclass(frozen=True)
+class Plan:
+    """The updates of a training.
 
     A task's examples are drawn without repeats until it is used up, then in a new order from the start.
     Its rows are cut into batches of similar length: pools of 64 batches are sorted by length, and
@@ -89,30 +51,69 @@ def plan_epoch(
     sampler's take up to ``accumulation`` batches of each task: as many updates as the task with the most
     batches fills, over which every other task's batches are spread evenly.
 
-    Args:
+    Attributes:
         sampler: decides how many examples of each task, and which batches make an update.
         splits: the training split of each task.
         batch_size: rows of a batch; the last one of a task may have fewer.
         accumulation: batches of an update, or of each task in it if the sampler mixes.
         seed: with the epoch and the task, decides every random choice.
-        epoch: 0-based.
         epochs: of the whole training.
-        positions: where each task stands.
     """
-    quotas = _quotas(sampler, splits, epoch, epochs)
-    batches: dict[str, list[PlannedBatch]] = {}
-    after = dict(positions)
-    for task, split in splits.items():
-        examples, after[task] = _draw(split.num_examples, quotas[task], seed, task, positions.get(task, Position()))
-        rng = _rng(seed, f"batches of {task}", epoch)
-        rows = _by_length(split.rows_of(examples), split.lengths, batch_size, rng)
-        batches[task] = [PlannedBatch(task, rows_of_batch) for rows_of_batch in rows]
-    if sampler.mixed:
-        return _mixed(batches, accumulation), after
-    order = sampler.order({task: len(own) for task, own in batches.items()}, _rng(seed, "order of tasks", epoch))
-    queues = {task: iter(own) for task, own in batches.items()}
-    flat = [next(queues[task]) for task in order]
-    return [tuple(flat[start : start + accumulation]) for start in range(0, len(flat), accumulation)], after
+
+    sampler: TaskSampler
+    splits: Mapping[str, EncodedSplit]
+    batch_size: int
+    accumulation: int
+    seed: int
+    epochs: int
+
+    @cached_property
+    def updates_per_epoch(self) -> tuple[int, ...]:
+        """How many updates each epoch has."""
+        counts = []
+        positions: dict[str, Position] = {}
+        for epoch in range(self.epochs):
+            quotas = self._quotas(epoch)
+            num_batches = {}
+            for task, split in self.splits.items():
+                num_rows = quotas[task]
+                if len(split.lengths) != split.num_examples:  # how many rows depends on which examples
+                    position = positions.get(task, Position())
+                    examples, positions[task] = _draw(split.num_examples, quotas[task], self.seed, task, position)
+                    num_rows = len(split.rows_of(examples))
+                num_batches[task] = -(-num_rows // self.batch_size)
+            total = max(num_batches.values()) if self.sampler.mixed else sum(num_batches.values())
+            counts.append(-(-total // self.accumulation))
+        return tuple(counts)
+
+    def epoch(self, epoch: int, positions: Mapping[str, Position]) -> tuple[list[PlannedUpdate], dict[str, Position]]:
+        """The updates of one epoch, and where each task's examples stand after it.
+
+        Args:
+            epoch: 0-based.
+            positions: where each task stands; a task that is not in it has not begun.
+        """
+        quotas = self._quotas(epoch)
+        batches: dict[str, list[PlannedBatch]] = {}
+        after = dict(positions)
+        for task, split in self.splits.items():
+            position = positions.get(task, Position())
+            examples, after[task] = _draw(split.num_examples, quotas[task], self.seed, task, position)
+            rng = _rng(self.seed, f"batches of {task}", epoch)
+            rows = _by_length(split.rows_of(examples), split.lengths, self.batch_size, rng)
+            batches[task] = [PlannedBatch(task, rows_of_batch) for rows_of_batch in rows]
+        if self.sampler.mixed:
+            return _mixed(batches, self.accumulation), after
+        num_batches = {task: len(own) for task, own in batches.items()}
+        order = self.sampler.order(num_batches, _rng(self.seed, "order of tasks", epoch))
+        queues = {task: iter(own) for task, own in batches.items()}
+        flat = [next(queues[task]) for task in order]
+        starts = range(0, len(flat), self.accumulation)
+        return [tuple(flat[start : start + self.accumulation]) for start in starts], after
+
+    def _quotas(self, epoch: int) -> dict[str, int]:
+        sizes = {task: split.num_examples for task, split in self.splits.items()}
+        return self.sampler.quotas(sizes, epoch, self.epochs)
 
 
 def _mixed(batches: Mapping[str, list[PlannedBatch]], accumulation: int) -> list[PlannedUpdate]:
@@ -124,10 +125,6 @@ def _mixed(batches: Mapping[str, list[PlannedBatch]], accumulation: int) -> list
             # so that no update gets more than accumulation batches of a task.
             updates[(2 * number + 1) * num_updates // (2 * len(own))].append(batch)
     return [tuple(update) for update in updates]
-
-
-def _quotas(sampler: TaskSampler, splits: Mapping[str, EncodedSplit], epoch: int, epochs: int) -> dict[str, int]:
-    return sampler.quotas({task: split.num_examples for task, split in splits.items()}, epoch, epochs)
 
 
 def _rng(seed: int, purpose: str, number: int) -> np.random.Generator:

@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mtsearch.data.plan import plan_epoch
 from mtsearch.pruning.contract import open_ratio
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
 from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev, prediction_table
@@ -43,7 +42,6 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     """
     config, state, progress = parts.config, parts.state, parts.state.progress
     training = config.training
-    train_splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
     _start_random(parts)
     reset_peak_memory(parts.place.device)
     seconds_before, begun = progress.seconds, time.perf_counter()
@@ -55,16 +53,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     with Trace(parts.place.folder if is_first else None, config) as trace:
         while not progress.finished:
             start_epoch(parts)
-            updates, positions_after = plan_epoch(
-                config.sampler,
-                train_splits,
-                training.batch_size,
-                training.accumulation,
-                seed=training.seed,
-                epoch=progress.epoch,
-                epochs=training.epochs,
-                positions=progress.positions,
-            )
+            updates, positions_after = parts.plan.epoch(progress.epoch, progress.positions)
             end = _next_evaluation(progress.update_in_epoch, len(updates), training.evaluations_per_epoch)
             try:
                 trained = train_updates(parts, updates[progress.update_in_epoch : end])
@@ -210,7 +199,7 @@ def _epoch(parts: Parts) -> float:
     progress = parts.state.progress
     if not progress.update_in_epoch:  # the last epoch has none after it
         return float(progress.epoch)
-    return progress.epoch + progress.update_in_epoch / parts.updates_per_epoch[progress.epoch]
+    return progress.epoch + progress.update_in_epoch / parts.plan.updates_per_epoch[progress.epoch]
 
 
 def _sizes(parts: Parts) -> dict[str, float]:

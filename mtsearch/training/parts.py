@@ -22,7 +22,7 @@ from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import EncodedSplit
 from mtsearch.data.examples import DataSet, Example
 from mtsearch.data.piece_tags import PieceTags, Tagger, TagNames
-from mtsearch.data.plan import updates_per_epoch
+from mtsearch.data.plan import Plan
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import tokenise
@@ -47,7 +47,17 @@ from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
 from mtsearch.training.thawing import Thawing
 
-__all__ = ["Parts", "TaskParts", "assemble", "build", "build_model", "check_objective", "load_task", "load_tasks"]
+__all__ = [
+    "Parts",
+    "TaskParts",
+    "assemble",
+    "build",
+    "build_model",
+    "check_objective",
+    "load_task",
+    "load_tasks",
+    "plan_training",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,7 +112,7 @@ class Parts:
         accelerator: number format and device.
         encoder: where the pretrained encoder was found.
         precision: what ``training.precision`` came to.
-        updates_per_epoch: optimizer steps in each pass of the sampler's plan.
+        plan: the updates of each epoch.
         prefix: gives batches, with what the frozen lowest layers make of them where they are cached.
         state: the model and all that trains it.
         started: ``time.perf_counter()`` when building began.
@@ -117,7 +127,7 @@ class Parts:
     accelerator: Accelerator
     encoder: EncoderSource
     precision: str
-    updates_per_epoch: tuple[int, ...]
+    plan: Plan
     prefix: PrefixCache
     state: TrainState
     started: float
@@ -190,14 +200,8 @@ def build(
     for warning in thawing.warnings:
         _LOG.warning(warning)
     optimizer = accelerator.prepare_optimizer(config.optimizer.build(model, training.seed), device_placement=False)
-    num_updates = updates_per_epoch(
-        config.sampler,
-        {name: task.splits["train"] for name, task in tasks.items()},
-        training.batch_size,
-        training.accumulation,
-        seed=training.seed,
-        epochs=training.epochs,
-    )
+    plan = plan_training(config, tasks)
+    num_updates = plan.updates_per_epoch
     if training.evaluations_per_epoch > min(num_updates):
         raise ConfigError(
             f"training.evaluations_per_epoch: must be at most the updates in an epoch ({min(num_updates)}), "
@@ -228,7 +232,7 @@ def build(
         accelerator,
         encoder,
         precision,
-        num_updates,
+        plan,
         prefix,
         state,
         started,
@@ -237,6 +241,13 @@ def build(
         _check_origins(parts, read_description(resume_from), resume_from)
         load_state(resume_from, state)
     return parts
+
+
+def plan_training(config: TrialConfig, tasks: Mapping[str, TaskParts]) -> Plan:
+    """The updates of a trial."""
+    training = config.training
+    splits = {name: task.splits["train"] for name, task in tasks.items()}
+    return Plan(config.sampler, splits, training.batch_size, training.accumulation, training.seed, training.epochs)
 
 
 def build_model(

@@ -11,14 +11,13 @@ from torch import nn
 
 from mtsearch.augmentation import NoAugmentation
 from mtsearch.config.trial import TrialConfig
-from mtsearch.data.plan import updates_per_epoch
 from mtsearch.data.resolve import describe
 from mtsearch.model.encoder import find_encoder, load_encoder
 from mtsearch.model.extension import Extension, Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.serving import Serving
 from mtsearch.schedules import Plateau
-from mtsearch.training.parts import TaskParts, check_objective, load_tasks
+from mtsearch.training.parts import TaskParts, check_objective, load_tasks, plan_training
 from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
@@ -158,17 +157,7 @@ def _pruning_warnings(config: TrialConfig, tasks: Mapping[str, TaskParts], tags:
     """What is surely not meant; and whether a trained model that is asked for can be started from."""
     if config.pruning.source is not None:
         check_source(config.pruning.source, config, {name: task.inventory for name, task in tasks.items()}, tags)
-    training = config.training
-    splits = {name: task.splits["train"] for name, task in tasks.items()}
-    num_updates = updates_per_epoch(
-        config.sampler,
-        splits,
-        training.batch_size,
-        training.accumulation,
-        seed=training.seed,
-        epochs=training.epochs,
-    )
-    return config.pruning.check(num_updates, config.share_of_task())
+    return config.pruning.check(plan_training(config, tasks).updates_per_epoch, config.share_of_task())
 
 
 def _warnings(config: TrialConfig, encoder: _Extended) -> list[str]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from mtsearch.config.trial import IndividualPretraining
-from mtsearch.data.plan import Position, plan_epoch
+from mtsearch.data.plan import Plan, Position
 from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev
 from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.ranks import from_first
@@ -73,17 +73,9 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
     head.train()
     best_score, best = _score(parts, task), copy.deepcopy(head.state_dict())
     positions: dict[str, Position] = {}
+    plan = Plan(config.sampler, {task.name: split}, config.training.batch_size, 1, config.training.seed, wanted.epochs)
     for epoch in range(wanted.epochs):
-        updates, positions = plan_epoch(
-            config.sampler,
-            {task.name: split},
-            config.training.batch_size,
-            1,
-            seed=config.training.seed,
-            epoch=epoch,
-            epochs=wanted.epochs,
-            positions=positions,
-        )
+        updates, positions = plan.epoch(epoch, positions)
         for planned in (batch for update in updates for batch in update):
             batch = parts.prefix.batch(split, planned.rows)
             with parts.accelerator.autocast():

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 
 from mtsearch.data.batching import EncodedSplit
-from mtsearch.data.plan import plan_epoch
 from mtsearch.model.layers import evaluation_mode
 from mtsearch.training.parts import Parts
 from mtsearch.training.updates import start_epoch, train_updates
@@ -53,17 +52,7 @@ def probe(parts: Parts) -> Probe:
     """
     training = parts.config.training
     pretraining_seconds = _pretraining_seconds(parts)  # before anything of the encoder is kept
-    splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
-    updates, _ = plan_epoch(
-        parts.config.sampler,
-        splits,
-        training.batch_size,
-        training.accumulation,
-        seed=training.seed,
-        epoch=0,
-        epochs=training.epochs,
-        positions={},
-    )
+    updates, _ = parts.plan.epoch(0, {})
     start_epoch(parts)
     train_updates(parts, updates[:1])  # the first one allocates
     begun = time.perf_counter()
@@ -74,7 +63,7 @@ def probe(parts: Parts) -> Probe:
     per_update = (time.perf_counter() - begun) / len(timed)
     return Probe(
         pretraining_seconds=pretraining_seconds,
-        seconds_per_epoch=per_update * sum(parts.updates_per_epoch) / training.epochs,
+        seconds_per_epoch=per_update * sum(parts.plan.updates_per_epoch) / training.epochs,
         seconds_per_evaluation=sum(_pass_seconds(parts, task.splits["dev"]) for task in parts.tasks.values()),
         num_epochs=training.epochs,
         num_evaluations=training.epochs * training.evaluations_per_epoch,

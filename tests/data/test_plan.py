@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtsearch.data.batching import EncodedSplit
-from mtsearch.data.plan import PlannedUpdate, Position, plan_epoch, updates_per_epoch
+from mtsearch.data.plan import Plan, PlannedUpdate, Position
 from mtsearch.data.tokens import Ragged, TokenTable
 from mtsearch.samplers import Annealed, Proportional, RoundRobin, SquareRoot, Temperature, Uniform
 from mtsearch.samplers.contract import TaskSampler
@@ -52,16 +52,7 @@ def plan(
     positions: dict[str, Position] | None = None,
     accumulation: int = 1,
 ) -> tuple[list[PlannedUpdate], dict[str, Position]]:
-    return plan_epoch(
-        sampler,
-        splits,
-        BATCH_SIZE,
-        accumulation,
-        seed=SEED,
-        epoch=epoch,
-        epochs=EPOCHS,
-        positions=positions or {},
-    )
+    return Plan(sampler, splits, BATCH_SIZE, accumulation, SEED, EPOCHS).epoch(epoch, positions or {})
 
 
 def drawn_rows(updates: Sequence[PlannedUpdate], task: str) -> list[int]:
@@ -75,7 +66,7 @@ def listed(updates: Sequence[PlannedUpdate]) -> list[list[tuple[str, list[int]]]
 @settings(max_examples=20)
 @given(samplers(), st.integers(1, 4))
 def test_every_epoch_draws_its_quotas_in_as_many_updates_as_foretold(sampler: TaskSampler, accumulation: int) -> None:
-    foretold = updates_per_epoch(sampler, SPLITS, BATCH_SIZE, accumulation, seed=SEED, epochs=EPOCHS)
+    foretold = Plan(sampler, SPLITS, BATCH_SIZE, accumulation, SEED, EPOCHS).updates_per_epoch
     positions: dict[str, Position] = {}
     for epoch in range(EPOCHS):
         updates, positions = plan(sampler, SPLITS, epoch, positions, accumulation)
@@ -190,7 +181,7 @@ def test_mixed_accumulation_takes_so_many_batches_of_each_task() -> None:
 
 def test_an_annealed_training_has_epochs_of_different_length() -> None:
     # Shares shift, and with them how many last batches are not full and how many rows the windows make.
-    foretold = updates_per_epoch(Annealed(mixed=True), SPLITS, BATCH_SIZE, 1, seed=SEED, epochs=EPOCHS)
+    foretold = Plan(Annealed(mixed=True), SPLITS, BATCH_SIZE, 1, SEED, EPOCHS).updates_per_epoch
     assert len(set(foretold)) > 1
 
 

@@ -166,8 +166,8 @@ def test_the_sampler_draws_from_the_copies_too(start: Callable[..., Parts]) -> N
         start(sampler={"name": "proportional"}, training={"batch_size": 8}, **sections)
         for sections in ({}, {"augmentation": {**EDA, "tasks": ["sentiment"]}})
     )
-    assert plain.updates_per_epoch == (18, 18)
-    assert changed.updates_per_epoch == (30, 30)
+    assert plain.plan.updates_per_epoch == (18, 18)
+    assert changed.plan.updates_per_epoch == (30, 30)
 
 
 def test_trials_that_differ_in_augmentation_alone_differ(start: Callable[..., Parts]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtsearch.data.plan import PlannedUpdate, plan_epoch
+from mtsearch.data.plan import PlannedUpdate
 from mtsearch.training.fit import fit
 from mtsearch.training.parts import Parts
 from mtsearch.training.report import Interference
@@ -33,18 +33,7 @@ UNEVEN = {
 
 
 def plan(parts: Parts) -> list[PlannedUpdate]:
-    training = parts.config.training
-    splits = {name: task.splits["train"] for name, task in parts.tasks.items()}
-    updates, _ = plan_epoch(
-        parts.config.sampler,
-        splits,
-        training.batch_size,
-        training.accumulation,
-        seed=training.seed,
-        epoch=0,
-        epochs=training.epochs,
-        positions={},
-    )
+    updates, _ = parts.plan.epoch(0, {})
     return updates
 
 
