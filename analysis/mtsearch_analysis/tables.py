@@ -304,15 +304,19 @@ TRIALS = Table(
     ),
 )
 
+_WHEN = (
+    Column("trial_id", pa.string(), "", "the trial", nullable=False),
+    Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
+    Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
+    Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+)
+
 METRICS = Table(
     name="metrics",
     file="metrics.parquet",
     version=1,
     columns=(
-        Column("trial_id", pa.string(), "", "the trial", nullable=False),
-        Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
-        Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
-        Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+        *_WHEN,
         Column("examples_seen", pa.int64(), "examples", "examples trained on so far", nullable=False),
         Column("seconds", pa.float64(), "seconds", "the trial's own clock, over attempts", nullable=False),
         Column("task", pa.string(), "", "the task; empty for what is over all tasks", nullable=False),
@@ -327,10 +331,7 @@ INTERFERENCE = Table(
     file="interference.parquet",
     version=1,
     columns=(
-        Column("trial_id", pa.string(), "", "the trial", nullable=False),
-        Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
-        Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
-        Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+        *_WHEN,
         Column("task_a", pa.string(), "", "one task of the pair: the earlier one in the config", nullable=False),
         Column("task_b", pa.string(), "", "the other; every pair is there once", nullable=False),
         Column(
@@ -349,10 +350,7 @@ GATES = Table(
     file="gates.parquet",
     version=1,
     columns=(
-        Column("trial_id", pa.string(), "", "the trial", nullable=False),
-        Column("step", pa.int64(), "updates", "optimizer updates so far", nullable=False),
-        Column("evaluation", pa.int32(), "evaluations", "which report of the trial, from 1", nullable=False),
-        Column("epoch", pa.float64(), "epochs", "epochs so far", nullable=False),
+        *_WHEN,
         Column("task", pa.string(), "", "the task; empty for gates that all tasks share", nullable=False),
         Column("layer", pa.int32(), "layers", "the encoder's layer, from 1 for the lowest", nullable=False),
         Column("head", pa.int32(), "attention heads", "the attention head in its layer, from 1", nullable=False),

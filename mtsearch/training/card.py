@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from mtsearch.config.trial import TrialConfig
 from mtsearch.config.yaml12 import dump
@@ -18,10 +18,9 @@ from mtsearch.model.pruned import KeptHeads
 from mtsearch.tasks.contract import Inventory
 from mtsearch.tasks.metrics import Metric
 
-__all__ = ["Cut", "Origin", "Score", "dev_scores", "model_card", "wilson"]
+__all__ = ["Cut", "Origin", "Score", "dev_scores", "model_card"]
 
 _RESAMPLES = 1000
-_Z = 1.959964  # of 95%
 
 
 @dataclass(frozen=True)
@@ -128,18 +127,12 @@ def _values(texts: Sequence[str], inventory: Inventory) -> list[Any]:
 
 def _interval(metric: Metric, gold: Sequence[Any], predicted: Sequence[Any], value: float) -> tuple[float, float]:
     if metric.name == "accuracy":
-        return wilson(value, len(gold))
+        interval = binomtest(round(value * len(gold)), len(gold)).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
     draws = np.random.default_rng(0).integers(0, len(gold), (_RESAMPLES, len(gold)))
     values = [metric.compute([gold[i] for i in draw], [predicted[i] for i in draw]) for draw in draws]
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95% interval of a share of ``count`` examples (Wilson 1927)."""
-    middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    half = _Z / (1 + _Z**2 / count) * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def model_card(
