@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mtsearch.data.source import SplitName
 from mtsearch.data.word_tags import TagLayer
 
-__all__ = ["DataSet", "Example", "Origin", "Refusal", "Split", "Wanted", "content_hash"]
+__all__ = ["DataSet", "Example", "Origin", "Refusal", "Split", "Wanted", "WantedWords", "content_hash"]
 
 Origin = Literal["path", "data folder", "hub", "sample"]
 
@@ -115,12 +115,34 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a task needs of each row.
+    """What a task on texts needs of each row.
 
     Attributes:
         num_texts: 1 or 2.
         read_label: turns the label's text into a label; raises ValueError with the reason to refuse the row.
+        structured: the label is a structure, which ``read_label`` takes as the reader gives it: the ``answers`` to a
+            question, each a text and its first character in the second text.
     """
 
     num_texts: int
-    read_label: Callable[[str], Any]
+    read_label: Callable[[Any], Any]
+    structured: bool = False
+
+
+@dataclass(frozen=True)
+class WantedWords:
+    """What a task on the words of a sentence needs of each row.
+
+    Attributes:
+        columns: usual names of the label's column, without capitals, the preferred one first.
+        read_label: turns what the reader gives for the label, and the words, into a label; raises ValueError with the
+            reason to refuse the row. What is text in the file, such as ``"O B-PER O"``, is split at white space.
+    """
+
+    columns: tuple[str, ...]
+    read_label: Callable[[Any, tuple[str, ...]], Any]
+
+    @property
+    def num_texts(self) -> int:
+        """The words are one text."""
+        return 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtsearch.data.columns import Columns, check_bad_ratio, choose_columns, make_examples
-from mtsearch.data.examples import DataSet, Split, Wanted
+from mtsearch.data.columns import Columns, choose_columns
+from mtsearch.data.examples import DataSet, Split, Wanted, WantedWords
 from mtsearch.data.files import Opened, open_file
 from mtsearch.data.finding import Found, find
 from mtsearch.data.hub import HubSet, open_hub
 from mtsearch.data.overlap import count_duplicates, count_shared
+from mtsearch.data.rows import check_bad_ratio, make_examples
 from mtsearch.data.source import ColumnRole, DataSource, SplitName
 from mtsearch.errors import DataError
 
@@ -19,7 +20,7 @@ __all__ = ["describe", "load_data"]
 _SPLITS: tuple[SplitName, ...] = ("train", "dev", "test")
 
 
-def load_data(source: DataSource, wanted: Wanted, data_root: Path | None) -> DataSet:
+def load_data(source: DataSource, wanted: Wanted | WantedWords, data_root: Path | None) -> DataSet:
     """The examples of a data set.
 
     Args:
@@ -72,13 +73,14 @@ def _open(found: Found) -> tuple[dict[SplitName, Opened], list[str]]:
     return {split: opened[split] for split in _SPLITS if split in opened}, remarks
 
 
-def _columns(part: Opened, wanted: Wanted, inherited: Mapping[ColumnRole, str]) -> Columns:
+def _columns(part: Opened, wanted: Wanted | WantedWords, inherited: Mapping[ColumnRole, str]) -> Columns:
     # What was guessed for train holds for the other splits, so that no split takes its label from another column.
     given = {**inherited, **part.columns}
-    columns = choose_columns(part.table.columns, wanted.num_texts, given, part.file)
+    columns = choose_columns(part.table.columns, wanted, given, part.file)
     if columns.label is None:
+        names = f" ({', '.join(wanted.columns)})" if isinstance(wanted, WantedWords) else ""
         raise DataError(
-            f"{part.file}: the columns must include the label under a common name, but are "
+            f"{part.file}: the columns must include the label under a common name{names}, but are "
             f"{', '.join(name or '(unnamed)' for name in part.table.columns)}; say which with "
             "data.columns: {label: NAME}"
         )
@@ -87,6 +89,8 @@ def _columns(part: Opened, wanted: Wanted, inherited: Mapping[ColumnRole, str]) 
 
 def _roles(columns: Columns) -> dict[ColumnRole, str]:
     assert columns.label is not None  # by _columns
+    if columns.words is not None:
+        return {"words": columns.words, "label": columns.label}
     if len(columns.texts) == 1:
         return {"text": columns.texts[0], "label": columns.label}
     return {"text_a": columns.texts[0], "text_b": columns.texts[1], "label": columns.label}

@@ -12,7 +12,7 @@ __all__ = ["ColumnRole", "DataField", "DataSource", "FileFormat", "SplitName"]
 
 SplitName = Literal["train", "dev", "test"]
 _TagRole = Literal["pos", "pos_a", "pos_b", "entities", "entities_a", "entities_b"]
-ColumnRole = Literal["text", "text_a", "text_b", "label", "id", _TagRole]
+ColumnRole = Literal["text", "text_a", "text_b", "words", "label", "id", _TagRole]
 FileFormat = Literal["cs224n", "csv", "tsv", "jsonl", "glue", "label_first", "trec"]
 """The keys of :data:`mtsearch.data.readers.READERS`, which says what each is."""
 
@@ -28,10 +28,10 @@ class DataSource(Frozen):
     layer: str | None = None
     """Which annotation to read where a set carries several (``sick``: relatedness or entailment)."""
     columns: dict[ColumnRole, str] = Field(default_factory=dict)
-    """Which column holds what: keys ``text`` (or ``text_a`` and ``text_b``), ``label``, ``id``. Column numbers,
-    from 1, say that a csv or tsv file has no header. Common names need no mapping. Gold tags, for ``tags.name:
-    columns``, are in ``pos`` and ``entities`` (or ``pos_a`` and ``pos_b`` ..): a list, or tags with white space
-    between them, one for each word between white space of the text."""
+    """Which column holds what: keys ``text`` (or ``text_a`` and ``text_b``, or ``words``), ``label``, ``id``. Column
+    numbers, from 1, say that a csv or tsv file has no header. Common names need no mapping. Gold tags, for
+    ``tags.name: columns``, are in ``pos`` and ``entities`` (or ``pos_a`` and ``pos_b`` ..): a list, or tags with white
+    space between them, one for each word between white space of the text."""
     splits: dict[SplitName, str] = Field(default_factory=dict)
     """The file (or hub split) of each split, relative to the source's folder."""
     subset: str | None = None

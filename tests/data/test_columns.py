@@ -1,19 +1,16 @@
-"""Which column is what, and which rows become examples."""
+"""Which column is what."""
 
 from __future__ import annotations
 
 import pytest
 
-from mtsearch.data.columns import Columns, choose_columns, make_examples
-from mtsearch.data.examples import Example, Refusal, Wanted
-from mtsearch.data.readers import Table
+from mtsearch.data.columns import Columns, choose_columns
+from mtsearch.data.examples import Wanted, WantedWords
+from mtsearch.data.source import ColumnRole
 from mtsearch.errors import DataError
 
-
-def _zero_or_one(raw: str) -> str:
-    if raw not in ("0", "1"):
-        raise ValueError(f"the label must be 0 or 1, but got {raw!r}")
-    return raw
+ONE, TWO = Wanted(1, str), Wanted(2, str)
+TAGS = WantedWords(("upos", "tags"), lambda cell, words: cell)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +60,11 @@ def _zero_or_one(raw: str) -> str:
     ],
 )
 def test_common_names_need_no_mapping(available: tuple[str, ...], num_texts: int, expected: Columns) -> None:
-    assert choose_columns(available, num_texts, {}, "train.csv") == expected
+    assert choose_columns(available, Wanted(num_texts, str), {}, "train.csv") == expected
 
 
 def test_what_is_given_goes_before_what_is_guessed() -> None:
-    columns = choose_columns(("text", "review", "label", "stars"), 1, {"text": "review", "label": "stars"}, "x.csv")
+    columns = choose_columns(("text", "review", "label", "stars"), ONE, {"text": "review", "label": "stars"}, "x.csv")
     assert columns == Columns(("review",), "stars", None)
 
 
@@ -90,52 +87,59 @@ def test_what_cannot_be_chosen_is_told_with_the_files_columns(
     num_texts: int, given: dict[str, str], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        choose_columns(("body", "other", ""), num_texts, given, "x.csv")  # type: ignore[arg-type]
+        choose_columns(("body", "other", ""), Wanted(num_texts, str), given, "x.csv")  # type: ignore[arg-type]
 
 
-def test_every_refused_row_has_its_line_and_its_reason_in_order() -> None:
-    table = Table(
-        ("text", "label", "id"),
-        [
-            (2, ["good", "1", "a"]),
-            (3, [" ", "1", "b"]),
-            (4, ["good", "", "c"]),
-            (6, ["good", "7", "d"]),
-            (7, [["a", "list"], "1", "e"]),
-            (8, ["good", "1", None]),
-        ],
-        [Refusal(5, "the row must have 3 columns, but has 2")],
-    )
-    examples, refused = make_examples(table, Columns(("text",), "label", "id"), Wanted(1, _zero_or_one), "x", 1.0)
-    assert examples == [Example("a", ("good",), "1", 2)]
-    assert refused == [
-        Refusal(3, "the text is empty"),
-        Refusal(4, "the label is empty"),
-        Refusal(5, "the row must have 3 columns, but has 2"),
-        Refusal(6, "the label must be 0 or 1, but got '7'"),
-        Refusal(7, "the text must be text or a number, but is a list"),
-        Refusal(8, "the id is empty"),
-    ]
+@pytest.mark.parametrize(
+    ("available", "given", "expected"),
+    [
+        (("id", "words", "lemmas", "upos", "tags"), {}, Columns((), "upos", "id", words="words")),
+        (("Tokens", "Tags"), {}, Columns((), "Tags", None, words="Tokens")),
+        (("words", "upos", "xpos"), {"label": "xpos"}, Columns((), "xpos", None, words="words")),
+        (("words", "upos", "xpos"), {"pos": "xpos"}, Columns((), "upos", None, {"pos": ("xpos",)}, "words")),
+        (("words", "entities"), {}, Columns((), None, None, words="words")),
+        (("1", "2", "3", "4"), {}, Columns((), "4", None, words="1")),
+        (("1", "2", "3", "4"), {"label": "2"}, Columns((), "2", None, words="1")),
+        (("1", "2"), {"words": "2", "label": "1"}, Columns((), "1", None, words="2")),
+        (("1",), {}, Columns((), None, None, words="1")),
+        (("text", "tags"), {"words": "text"}, Columns((), "tags", None, words="text")),
+    ],
+)
+def test_words_and_their_label_are_found_by_name_or_by_place(
+    available: tuple[str, ...], given: dict[ColumnRole, str], expected: Columns
+) -> None:
+    assert choose_columns(available, TAGS, given, "train.conll") == expected
 
 
-def test_texts_stay_as_they_are_and_values_of_json_become_text() -> None:
-    table = Table(("text", "label"), [(1, [" spaced  out ", 1]), (2, [3.5, True])])
-    examples, _ = make_examples(table, Columns(("text",), "label", None), Wanted(1, str), "x", 0.0)
-    assert examples == [Example("1", (" spaced  out ",), "1", 1), Example("2", ("3.5",), "true", 2)]
+def test_the_answers_to_a_question_are_a_structured_label_only() -> None:
+    available = ("id", "question", "context", "answers", "category")
+    expected = Columns(("question", "context"), "answers", "id")
+    assert choose_columns(available, Wanted(2, tuple, structured=True), {}, "x.json") == expected
+    assert choose_columns(available, TWO, {}, "x.json").label == "category"
 
 
-def test_a_share_of_bad_rows_up_to_the_limit_is_passed_over() -> None:
-    table = Table(("text", "label"), [(line, ["good", "1" if line % 10 else "x"]) for line in range(1, 21)])
-    columns, wanted = Columns(("text",), "label", None), Wanted(1, _zero_or_one)
-    examples, refused = make_examples(table, columns, wanted, "x.csv", 0.1)
-    assert (len(examples), len(refused)) == (18, 2)
-    with pytest.raises(
-        DataError, match=r"x\.csv: at most 9\.9% .* but 2 of 20 are \(10\.0%\); line 10: .* line 20: .*mend"
-    ):
-        make_examples(table, columns, wanted, "x.csv", 0.099)
-
-
-def test_a_file_in_which_every_row_is_bad_is_an_error_whatever_the_limit() -> None:
-    table = Table(("text", "label"), [(2, ["a", "x"])])
-    with pytest.raises(DataError, match="1 of 1 are"):
-        make_examples(table, Columns(("text",), "label", None), Wanted(1, _zero_or_one), "x", 1.0)
+@pytest.mark.parametrize(
+    ("wanted", "available", "given", "message"),
+    [
+        (
+            TAGS,
+            ("text", "label"),
+            {},
+            r"must include the words under a common name \(words, .*but are text, label; say",
+        ),
+        (TAGS, ("text", "label"), {"text": "text"}, r"takes words .*, but the data has text; choose a kind for texts"),
+        (
+            TAGS,
+            ("a", "b"),
+            {"text_a": "a", "text_b": "b"},
+            "but the data has text_a and text_b; choose a kind for texts",
+        ),
+        (ONE, ("words", "tags"), {"words": "words"}, "takes one text, but the data has words .* such as tagging"),
+        (TWO, ("words", "tags"), {"words": "words"}, "takes two texts, but the data has words"),
+    ],
+)
+def test_a_kind_of_task_that_does_not_fit_the_data_is_told(
+    wanted: Wanted | WantedWords, available: tuple[str, ...], given: dict[ColumnRole, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        choose_columns(available, wanted, given, "x")

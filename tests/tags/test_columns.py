@@ -88,7 +88,7 @@ def test_tags_are_part_of_what_the_data_is_known_by(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("num_texts", "given"), [(1, {"pos_a": "p"}), (2, {"pos": "p"}), (2, {"pos_b": "p"})])
 def test_columns_for_other_texts_are_refused(num_texts: int, given: Any) -> None:
     with pytest.raises(DataError, match=r"gold tags must be named for each text, with data\.columns\.pos"):
-        choose_columns(("text", "text_a", "text_b", "label", "p"), num_texts, given, "file")
+        choose_columns(("text", "text_a", "text_b", "label", "p"), Wanted(num_texts, str), given, "file")
 
 
 def gold(*, pos: tuple[tuple[str, ...], ...] | None, text: str = "a b") -> Example:
