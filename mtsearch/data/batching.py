@@ -123,7 +123,7 @@ class EncodedSplit:
     Args:
         task: the task's name.
         tokens: the input rows.
-        targets: target columns with one entry per example; lists where ragged.
+        targets: target columns with one entry per row; lists where ragged.
         pad_id: the token that fills up short sequences.
         tags: of the tokens; None where the model takes none.
     """
@@ -193,10 +193,9 @@ class EncodedSplit:
 
     def targets(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         """The targets of these rows alone."""
-        examples = self.tokens.example[rows].astype(np.int64)
         return {
             name: torch.from_numpy(
-                column.padded(examples, _IGNORE)[0] if isinstance(column, Ragged) else column[examples].copy()
+                column.padded(rows, _IGNORE)[0] if isinstance(column, Ragged) else column[rows].copy()
             )
             for name, column in self._targets.items()
         }

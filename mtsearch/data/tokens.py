@@ -22,11 +22,12 @@ import pyarrow as pa
 from mtsearch.data.arrow_files import column_arrays, read_table, write_table
 from mtsearch.data.cache import cache_folder, make_room
 from mtsearch.data.examples import Example
-from mtsearch.data.places import token_places
+from mtsearch.data.places import Spelled, token_places
+from mtsearch.data.windows import Window, text_words, windows_of
 
 __all__ = ["Ragged", "TokenTable", "tokenise", "tokenise_uncached"]
 
-_VERSION = 2
+_VERSION = 3
 _CHUNK = 10_000  # examples per call of the tokenizer, which bounds its memory
 
 
@@ -58,16 +59,30 @@ class TokenTable:
     """The input rows of one split.
 
     Attributes:
-        columns: ``ids``, and where they apply ``types`` (segment), ``words`` (word of each token, -1 for none),
+        columns: ``ids``, and where they apply ``types`` (segment), ``words`` (word of each token, counted from the
+            row's first one, -1 for none),
             ``places`` (of each token's first character in its text, -1 for none) and ``sides`` (which text of the
             sequence that is), and the same with ``_2`` for the second sequence of a siamese pair.
         example: the example that each row comes from, ascending.
-        num_cut: examples that were longer than the limit.
+        num_cut: examples that were longer than the limit, and lost something.
+        spans: the words ``[first, end)`` of its example that each row shows, [rows, 2]; None in the layouts without
+            words.
     """
 
     columns: dict[str, Ragged]
     example: npt.NDArray[np.int32]
     num_cut: int
+    spans: npt.NDArray[np.int32] | None = None
+
+    @property
+    def num_windowed(self) -> int:
+        """Examples that take several rows."""
+        return int((np.bincount(self.example) > 1).sum()) if len(self.example) else 0
+
+    def windows(self, rows: Sequence[int]) -> list[Window]:
+        """The windows that the rows of one example are."""
+        assert self.spans is not None
+        return windows_of([(first, end) for first, end in self.spans[list(rows)].tolist()])
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -90,9 +105,11 @@ def tokenise(
     Args:
         examples: of one split, in file order.
         tokenizer: a fast tokenizer of transformers.
-        layout: ``single``, ``pair``, ``siamese`` or ``words`` (:data:`mtsearch.tasks.contract.Layout`).
+        layout: ``single``, ``pair``, ``siamese``, ``words`` or ``question``
+            (:data:`mtsearch.tasks.contract.Layout`).
         max_length: tokens of a sequence, special ones included; longer ones are cut from the right (of the
-            longer text of a pair), and counted.
+            longer text of a pair), and counted. Words, and the text that is asked about, take several rows instead,
+            which overlap by a third; a question that is longer than a third is cut.
         content_key: names the examples: the same key means the same texts in the same order.
         with_places: whether to tell where in its text each token stands.
     """
@@ -141,36 +158,81 @@ def tokenise_uncached(
 def _tokenised(
     examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int, with_places: bool
 ) -> pa.Table:
-    columns: dict[str, list[list[int]]] = {}
-    num_cut = 0
+    made = _Rows(with_places)
     for start in range(0, len(examples), _CHUNK):
         chunk = examples[start : start + _CHUNK]
-        cut = np.zeros(len(chunk), dtype=bool)
-        for suffix, sides in _sides(chunk, layout):
-            encoded = tokenizer(
-                *sides, truncation="longest_first", max_length=max_length, is_split_into_words=layout == "words"
-            )
-            columns.setdefault(f"ids{suffix}", []).extend(encoded["input_ids"])
-            if "token_type_ids" in encoded:
-                columns.setdefault(f"types{suffix}", []).extend(encoded["token_type_ids"])
-            if layout == "words":
-                columns.setdefault("words", []).extend(
-                    [-1 if word is None else word for word in encoding.word_ids] for encoding in encoded.encodings
-                )
-            if with_places:
-                told = [token_places(*one) for one in zip(encoded.encodings, zip(*sides, strict=True), strict=True)]
-                for name, numbers in zip(("places", "sides"), zip(*told, strict=True), strict=True):
-                    columns.setdefault(f"{name}{suffix}", []).extend(numbers)
-            cut |= [bool(encoding.overflowing) for encoding in encoded.encodings]
-        num_cut += int(cut.sum())
-    arrays: dict[str, pa.Array] = {
-        column: pa.array(sequences, pa.large_list(pa.int32())) for column, sequences in columns.items()
-    }
-    arrays["example"] = pa.array(np.arange(len(examples), dtype=np.int32))
-    return pa.table(arrays).replace_schema_metadata({"num_cut": str(num_cut)})
+        match layout:
+            case "words":
+                _add_words(made, start, chunk, tokenizer, max_length)
+            case "question":
+                _add_questions(made, start, chunk, tokenizer, max_length)
+            case _:
+                _add_whole(made, start, chunk, tokenizer, layout, max_length)
+    return made.to_arrow()
 
 
-def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[list[Any], ...]]]:
+class _Rows:
+    """Input rows in the making."""
+
+    def __init__(self, with_places: bool) -> None:
+        self._with_places = with_places
+        self._columns: dict[str, list[Sequence[int]]] = {}
+        self._spans: list[tuple[int, int]] = []
+        self._examples: list[int] = []
+        self.num_cut = 0
+
+    def add(self, example: int) -> None:
+        """A row of an example; its sequences follow."""
+        self._examples.append(example)
+
+    def add_sequence(self, encoded: Any, number: int, sides: Sequence[Spelled], suffix: str = "") -> None:
+        """A sequence of the row: entry ``number`` of what the tokenizer gave for these texts."""
+        self._append(f"ids{suffix}", encoded["input_ids"][number])
+        if "token_type_ids" in encoded:
+            self._append(f"types{suffix}", encoded["token_type_ids"][number])
+        if self._with_places:
+            places, of_sides = token_places(encoded.encodings[number], sides)
+            self._append(f"places{suffix}", places)
+            self._append(f"sides{suffix}", of_sides)
+
+    def add_words(self, words: Sequence[int], first: int, end: int) -> None:
+        """Of the row's tokens the words, -1 for none; the row shows the words [first, end)."""
+        self._append("words", [word - first if word >= 0 else -1 for word in words])
+        self._spans.append((first, end))
+
+    def _append(self, column: str, sequence: Sequence[int]) -> None:
+        self._columns.setdefault(column, []).append(sequence)
+
+    def to_arrow(self) -> pa.Table:
+        """All rows."""
+        arrays: dict[str, pa.Array] = {
+            column: pa.array(sequences, pa.large_list(pa.int32())) for column, sequences in self._columns.items()
+        }
+        arrays["example"] = pa.array(self._examples, pa.int32())
+        if self._spans:
+            for name, numbers in zip(_SPANS, zip(*self._spans, strict=True), strict=True):
+                arrays[name] = pa.array(numbers, pa.int32())
+        return pa.table(arrays).replace_schema_metadata({"num_cut": str(self.num_cut)})
+
+
+_SPANS = ("first_word", "end_word")
+
+
+def _add_whole(
+    made: _Rows, start: int, examples: Sequence[Example], tokenizer: Any, layout: str, max_length: int
+) -> None:
+    sequences = [
+        (suffix, sides, tokenizer(*sides, truncation="longest_first", max_length=max_length))
+        for suffix, sides in _sides(examples, layout)
+    ]
+    for number in range(len(examples)):
+        made.add(start + number)
+        for suffix, sides, encoded in sequences:
+            made.add_sequence(encoded, number, [side[number] for side in sides], suffix)
+        made.num_cut += any(encoded.encodings[number].overflowing for *_, encoded in sequences)
+
+
+def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[list[str], ...]]]:
     """Per sequence of a row: the column suffix and the tokenizer's positional arguments."""
     match layout:
         case "single":
@@ -181,12 +243,80 @@ def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[li
             return [
                 (suffix, ([example.texts[side] for example in examples],)) for side, suffix in enumerate(("", "_2"))
             ]
-        case "words":
-            return [("", ([list(example.words or ()) for example in examples],))]
-    raise ValueError(f"layout must be single, pair, siamese or words, but got {layout!r}")
+    raise ValueError(f"layout must be single, pair, siamese, words or question, but got {layout!r}")
+
+
+def _add_words(made: _Rows, start: int, examples: Sequence[Example], tokenizer: Any, max_length: int) -> None:
+    words = [list(example.words or ()) for example in examples]
+    options = {"is_split_into_words": True, "add_special_tokens": False}
+    for number, encoding in enumerate(tokenizer(words, **options).encodings):
+        if lost := set(range(len(words[number]))).difference(encoding.word_ids):  # of signs that it does not know
+            words[number] = [tokenizer.unk_token if at in lost else word for at, word in enumerate(words[number])]
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    encoded = tokenizer(
+        words,
+        is_split_into_words=True,
+        truncation=True,
+        max_length=max_length,
+        stride=min(max_length // 3, room // 2),
+        return_overflowing_tokens=True,
+    )
+    for number, of_example in enumerate(encoded["overflow_to_sample_mapping"]):
+        made.add(start + of_example)
+        made.add_sequence(encoded, number, [words[of_example]])
+        found = [-1 if word is None else word for word in encoded.encodings[number].word_ids]
+        shown = [word for word in found if word >= 0]
+        made.add_words(found, shown[0], shown[-1] + 1)
+
+
+def _add_questions(made: _Rows, start: int, examples: Sequence[Example], tokenizer: Any, max_length: int) -> None:
+    longest = max_length // 3
+    questions = [example.texts[0] for example in examples]
+    cut = tokenizer(questions, add_special_tokens=False, truncation=True, max_length=longest)
+    for number, encoding in enumerate(cut.encodings):
+        if encoding.overflowing:
+            made.num_cut += 1
+            questions[number] = questions[number][: encoding.offsets[-1][1]]
+    contexts = [example.texts[1] for example in examples]
+    room = max_length - longest - tokenizer.num_special_tokens_to_add(pair=True)
+    encoded = tokenizer(
+        questions,
+        contexts,
+        truncation="only_second",
+        max_length=max_length,
+        stride=min(max_length // 3, room // 2),
+        return_overflowing_tokens=True,
+    )
+    bounds = [np.array(text_words(context), dtype=np.int64).reshape(-1, 2) for context in contexts]
+    for number, of_example in enumerate(encoded["overflow_to_sample_mapping"]):
+        made.add(start + of_example)
+        made.add_sequence(encoded, number, [questions[of_example], contexts[of_example]])
+        encoding = encoded.encodings[number]
+        of_tokens = _words_at(encoding.offsets, bounds[of_example])
+        words = [word if side == 1 else -1 for side, word in zip(encoding.sequence_ids, of_tokens, strict=True)]
+        shown = [word for word in words if word >= 0]
+        made.add_words(words, min(shown), max(shown) + 1)
+
+
+def _words_at(places: Sequence[tuple[int, int]], words: npt.NDArray[np.int64]) -> list[int]:
+    """For each token the first word that it has a character of, -1 for none.
+
+    Args:
+        places: each token's first character and the one after its last; it may begin with a space.
+        words: the same of the words, [W, 2].
+    """
+    begins, ends = np.array(places, dtype=np.int64).T
+    found = np.searchsorted(words[:, 1], begins, side="right")  # the first word that ends behind the token's begin
+    is_inside = (found < len(words)) & (ends > np.append(words[:, 0], np.inf)[found])
+    words_of_tokens: list[int] = np.where(is_inside, found, -1).tolist()
+    return words_of_tokens
 
 
 def _from_arrow(table: pa.Table) -> TokenTable:
-    columns = {name: Ragged(*column_arrays(table, name)) for name in table.column_names if name != "example"}
+    scalars = {"example", *_SPANS}
+    columns = {name: Ragged(*column_arrays(table, name)) for name in table.column_names if name not in scalars}
     (example,) = column_arrays(table, "example")
-    return TokenTable(columns, example, int(table.schema.metadata[b"num_cut"]))
+    spans = None
+    if _SPANS[0] in table.column_names:
+        spans = np.stack([column_arrays(table, name)[0] for name in _SPANS], axis=1)
+    return TokenTable(columns, example, int(table.schema.metadata[b"num_cut"]), spans)

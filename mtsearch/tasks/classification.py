@@ -85,7 +85,9 @@ class _OneClass(TaskConfig):
         """Symmetric KL divergence of the class distributions, summed over rows."""
         return symmetric_kl(logits, reference)
 
-    def decode(self, logits: Logits, inventory: Inventory) -> list[dict[str, Any]]:
+    def decode(
+        self, logits: Logits, inventory: Inventory, targets: Mapping[str, Tensor] | None = None
+    ) -> list[dict[str, Any]]:
         """The most probable class of each row, with all probabilities."""
         shares = logits.values.float().softmax(-1)
         return [

@@ -1,9 +1,10 @@
 """The task contract: what a kind of task is to the data, the model, the trainer and the evaluation.
 
 The way of one task's data: a reader makes :class:`~mtsearch.data.examples.Example`; ``inventory`` learns
-the labels from the training split; ``encode_targets`` makes columns (ragged ones where a label is a
+the labels from the training split; an example that the encoder cannot take at once becomes several rows, each an
+example of the words of its ``window``; ``encode_targets`` makes columns (ragged ones where a label is a
 sequence); a batch of rows goes through the shared encoder and the task head to :class:`Logits`; ``loss``
-trains; ``decode`` turns rows into predictions, ``merge`` joins the windows of one example; metrics are
+trains; ``decode`` turns rows into predictions, ``merge`` joins those of one example's windows; metrics are
 computed over the whole corpus (never means of batches).
 
 Shapes: B rows of a batch, L tokens, W words, D hidden, C classes.
@@ -11,22 +12,30 @@ Shapes: B rows of a batch, L tokens, W words, D hidden, C classes.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 from pydantic import Field
 from torch import Tensor, nn
 
 from mtsearch.config.base import Frozen
-from mtsearch.data.examples import Example, Wanted
+from mtsearch.data.examples import Example, Wanted, WantedWords
 from mtsearch.data.source import DataField
+from mtsearch.data.windows import Window
 
-__all__ = ["Encoded", "Inventory", "Layout", "Logits", "TaskConfig", "TaskKind"]
+__all__ = ["Decoded", "Encoded", "Inventory", "Layout", "Logits", "TaskConfig", "TaskKind"]
 
-Layout = Literal["single", "pair", "siamese", "words"]
-"""How texts become input rows: one text; two in one sequence; two sequences; one text given as words."""
+Layout = Literal["single", "pair", "siamese", "words", "question"]
+"""How texts become input rows: one text; two in one sequence; two sequences; one text given as words; two in one
+sequence, and where in the second one the words are. The last two come in windows where they are long."""
+
+
+Decoded: TypeAlias = dict[str, Any]
+"""What is predicted for a row or an example: ``prediction``, and what else there is to tell; JSON values."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +84,12 @@ class Logits:
     Attributes:
         values: scores; [B, C] for a class per row, [B] for a number, [B, W, C] for a class per word.
         mask: True where a score counts, of the leading shape of ``values``; None where all do.
+        others: further scores by name, such as the transitions of a CRF.
     """
 
     values: Tensor
     mask: Tensor | None = None
+    others: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class TaskConfig(Frozen):
@@ -91,10 +102,22 @@ class TaskConfig(Frozen):
     metrics: tuple[str, ...] = Field(min_length=1, strict=False)
     """What is measured; the first is the task's main metric and enters ``mean_score``."""
 
-    def merge(self, windows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """An example is one window: it is cut at ``encoder.max_length``, and the cuts are counted."""
-        (only,) = windows
+    def unknown_labels(self, examples: Sequence[Example], inventory: Inventory) -> Counter[str]:
+        """None: a row with an unknown label is an error."""
+        return Counter()
+
+    def window(self, example: Example, first: int, end: int) -> Example:
+        """An example is one row: it is cut at ``encoder.max_length``, and the cuts are counted."""
+        return example
+
+    def merge(self, predictions: Sequence[Decoded], windows: Sequence[Window], example: Example) -> Decoded:
+        """That of the one row."""
+        (only,) = predictions
         return only
+
+    def render(self, example: Example, prediction: Mapping[str, Any]) -> str:
+        """A line of JSON."""
+        return json.dumps(prediction, ensure_ascii=False)
 
 
 class TaskKind(Protocol):
@@ -121,17 +144,30 @@ class TaskKind(Protocol):
         """How texts become input rows."""
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> Wanted | WantedWords:
         """What the task needs of each row of a file."""
 
     def inventory(self, train: Sequence[Example]) -> Inventory:
         """Labels and statistics of the training split."""
 
+    def unknown_labels(self, examples: Sequence[Example], inventory: Inventory) -> Counter[str]:
+        """The labels that the training split lacks, and how often they stand in these examples.
+
+        They are no targets, and whatever is predicted in their place is wrong.
+        """
+
+    def window(self, example: Example, first: int, end: int) -> Example:
+        """The words ``[first, end)`` of an example as an example, with what of its label lies within them."""
+
     def encode_targets(self, examples: Sequence[Example], inventory: Inventory) -> dict[str, pa.Array]:
-        """Named target columns with one entry per example.
+        """Named target columns with one entry per row.
+
+        Args:
+            examples: what each row shows: an example, or a window of one.
+            inventory: of the training split.
 
         Raises:
-            DataError: a label that the inventory does not have.
+            DataError: a label that the inventory does not have, where :meth:`unknown_labels` does not tell of it.
         """
 
     def build_head(self, hidden_size: int, pooling: str, inventory: Inventory) -> nn.Module:
@@ -150,8 +186,26 @@ class TaskKind(Protocol):
         What ``Logits.mask`` leaves out does not count.
         """
 
-    def decode(self, logits: Logits, inventory: Inventory) -> list[dict[str, Any]]:
-        """One prediction per row: ``prediction`` (comparable to ``Example.label``) and scores, JSON values."""
+    def decode(
+        self, logits: Logits, inventory: Inventory, targets: Mapping[str, Tensor] | None = None
+    ) -> list[Decoded]:
+        """One prediction per row: ``prediction`` (comparable to ``Example.label``) and scores, JSON values.
 
-    def merge(self, windows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """One prediction from those of the windows of one example, in order."""
+        Args:
+            logits: of the rows.
+            inventory: of the training split.
+            targets: of the rows, where there are some: for what is predicted given a part of the truth (the arguments
+                of gold predicates), under a key of its own.
+        """
+
+    def merge(self, predictions: Sequence[Decoded], windows: Sequence[Window], example: Example) -> Decoded:
+        """One prediction for an example.
+
+        Args:
+            predictions: of its rows, in order.
+            windows: what of it each row shows; empty in the layouts without words, where there is one row.
+            example: all of it.
+        """
+
+    def render(self, example: Example, prediction: Mapping[str, Any]) -> str:
+        """A prediction in the format that is usual for the kind of task, without a last line end."""

@@ -67,7 +67,9 @@ class _OneNumber(TaskConfig):
         """Squared difference of the standardised numbers, summed over rows."""
         return squared_error(logits, reference)
 
-    def decode(self, logits: Logits, inventory: Inventory) -> list[dict[str, Any]]:
+    def decode(
+        self, logits: Logits, inventory: Inventory, targets: Mapping[str, Tensor] | None = None
+    ) -> list[dict[str, Any]]:
         """The predicted number of each row, in the target's unit."""
         value_B = logits.values.float() * inventory.numbers["deviation"] + inventory.numbers["mean"]
         return [{"prediction": value} for value in self._clip(value_B).tolist()]

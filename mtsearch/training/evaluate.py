@@ -65,6 +65,7 @@ def predict(
     task: TaskKind,
     inventory: Inventory,
     split: EncodedSplit,
+    examples: Sequence[Example],
     batch_of: BatchOf,
     accelerator: Accelerator,
     batch_size: int,
@@ -76,6 +77,7 @@ def predict(
         task: decodes.
         inventory: of the training split.
         split: the encoded rows, with or without targets.
+        examples: of which they are.
         batch_of: makes batches of its rows, on the device.
         accelerator: for the number format and the device.
         batch_size: rows of a forward pass; no influence on the result beyond rounding.
@@ -93,13 +95,16 @@ def predict(
             if batch.targets:
                 sums["loss"] += task.loss(logits, batch.targets, inventory)
                 sums["weight"] += task.loss_weight(batch.targets, inventory)
-            by_row.update(zip(rows.tolist(), task.decode(logits, inventory), strict=True))
+            by_row.update(zip(rows.tolist(), task.decode(logits, inventory, batch.targets or None), strict=True))
     loss, weight = (float(total) for total in sum_tensors(sums, accelerator).values())
     if not math.isfinite(loss):
         raise NotFiniteError(f"the loss of {split.task} became {loss} in an evaluation")
     by_row = {row: prediction for part in gather(by_row, accelerator) for row, prediction in part.items()}
-    windows = itertools.groupby(sorted(by_row), key=lambda row: int(split.tokens.example[row]))
-    merged = [task.merge([by_row[row] for row in rows]) for _, rows in windows]
+    merged = []
+    for number, of_example in itertools.groupby(sorted(by_row), key=lambda row: int(split.tokens.example[row])):
+        members = list(of_example)
+        windows = () if split.tokens.spans is None else split.tokens.windows(members)
+        merged.append(task.merge([by_row[row] for row in members], windows, examples[number]))
     return Prediction(merged, loss / weight if weight else None)
 
 
@@ -130,7 +135,7 @@ def evaluate(
     Raises:
         NotFiniteError: the loss or a metric is NaN or infinite.
     """
-    result = predict(model, task, inventory, split, batch_of, accelerator, batch_size)
+    result = predict(model, task, inventory, split, examples, batch_of, accelerator, batch_size)
     gold = [example.label for example in examples]
     predicted = [prediction["prediction"] for prediction in result.predictions]
     values = {name: float(metrics[name].compute(gold, predicted)) for name in task.metrics}

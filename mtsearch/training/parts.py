@@ -41,7 +41,7 @@ from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.prefix_cache import PrefixCache
 from mtsearch.training.report import Objective
-from mtsearch.training.rows import RowChanges, change_rows
+from mtsearch.training.rows import RowChanges, change_rows, row_examples
 from mtsearch.training.source import load_source
 from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
@@ -408,7 +408,8 @@ def _encoded(
     tokenizer = load_tokenizer(encoder)
     tokens = tokenise(examples, tokenizer, kind.layout, max_length, content_key, with_places=tagger is not None)
     tags = None if tagger is None else tag_rows(tagger, name, examples, kind.layout, tokens)
-    return EncodedSplit(name, tokens, kind.encode_targets(examples, inventory), tokenizer.pad_token_id, tags)
+    targets = kind.encode_targets(row_examples(kind, examples, tokens), inventory)
+    return EncodedSplit(name, tokens, targets, tokenizer.pad_token_id, tags)
 
 
 def check_objective(config: TrialConfig, objective: Objective) -> None:

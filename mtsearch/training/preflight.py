@@ -90,13 +90,27 @@ def preflight(
             kind = config.tasks[name]
             asked = json.dumps(kind.data.model_dump(mode="json"), sort_keys=True)
             hashes[name, asked] = task.data.content_hash
-            cut = {split: count for split, count in task.num_cut.items() if count}
-            longer = ", ".join(f"{count:,} of {split}" for split, count in cut.items())
-            note = f"; longer than {config.encoder.max_length} tokens and cut: {longer}" if cut else ""
-            told = [describe(task.data) + note, *([task.changes.describe()] if task.changes else [])]
+            told = [*_notes(task, config.encoder.max_length), *([task.changes.describe()] if task.changes else [])]
             for text in told:
                 tell(f"{name}: {text}")
     return hashes
+
+
+def _notes(task: TaskParts, max_length: int) -> Iterator[str]:
+    """What a person should know of a task's data."""
+    num_windowed = {split: encoded.tokens.num_windowed for split, encoded in task.splits.items()}
+    too_long = [
+        f"; longer than {max_length} tokens and {what}: "
+        + ", ".join(f"{count:,} of {split}" for split, count in counts.items() if count)
+        for what, counts in (("cut", task.num_cut), ("read in windows", num_windowed))
+        if any(counts.values())
+    ]
+    yield describe(task.data) + "".join(too_long)
+    for split, examples in task.examples.items():
+        if unknown := task.kind.unknown_labels(examples, task.inventory):
+            most = ", ".join(f"{label} ({count:,})" for label, count in unknown.most_common(5))
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            yield f"{split} has labels that train lacks, and that count as wrong: {most}{more}"
 
 
 def _row_changes(config: TrialConfig) -> str:

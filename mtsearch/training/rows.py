@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mtsearch.augmentation.contract import AugmentationMethod
 from mtsearch.data.examples import Example, content_hash
 from mtsearch.data.filters import without_longest
+from mtsearch.data.tokens import TokenTable
 from mtsearch.errors import ConfigError
-from mtsearch.tasks.contract import Layout
+from mtsearch.tasks.contract import Layout, TaskKind
 
-__all__ = ["RowChanges", "change_rows"]
+__all__ = ["RowChanges", "change_rows", "row_examples"]
 
 
 @dataclass(frozen=True)
@@ -75,5 +78,18 @@ def change_rows(
     return rows, RowChanges(len(examples) - len(kept), len(copies), note, content_hash(rows))
 
 
+def row_examples(kind: TaskKind, examples: Sequence[Example], tokens: TokenTable) -> Sequence[Example]:
+    """What each input row shows: an example, or a window of one that takes several rows."""
+    if tokens.spans is None:
+        return examples
+    num_rows = np.bincount(tokens.example, minlength=len(examples))
+    return [
+        examples[of] if num_rows[of] == 1 else kind.window(examples[of], first, end)
+        for of, (first, end) in zip(tokens.example.tolist(), tokens.spans.tolist(), strict=True)
+    ]
+
+
 def _labels_are_of_whole_texts(examples: Sequence[Example], layout: Layout) -> bool:
-    return layout != "words" and all(isinstance(example.label, str | int | float) for example in examples)
+    return layout not in ("words", "question") and all(
+        isinstance(example.label, str | int | float) for example in examples
+    )

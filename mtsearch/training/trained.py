@@ -29,6 +29,7 @@ from mtsearch.training.exported import MANIFEST, encoder_source, is_export, load
 from mtsearch.training.parts import build_model
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
+from mtsearch.training.rows import row_examples
 from mtsearch.training.tagging import TrialTags, tag_rows
 
 __all__ = ["TrainedModel"]
@@ -123,6 +124,7 @@ class TrainedModel:
             kind,
             self.inventories[task],
             self._encoded(task, examples),
+            examples,
             self._batch,
             self.accelerator,
             _BATCH_SIZE,
@@ -185,7 +187,8 @@ class TrainedModel:
             with_places=self.tags is not None,
         )
         tags = None if self.tags is None else self._tagged(task, examples, tokens, self.tags, is_cached=with_targets)
-        targets = kind.encode_targets(examples, self.inventories[task]) if with_targets else {}
+        rows = row_examples(kind, examples, tokens)
+        targets = kind.encode_targets(rows, self.inventories[task]) if with_targets else {}
         return EncodedSplit(task, tokens, targets, self.tokenizer.pad_token_id, tags)
 
     def _tagged(

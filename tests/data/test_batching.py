@@ -45,10 +45,10 @@ def test_ragged_targets_are_padded_with_what_losses_ignore() -> None:
     assert batch.targets["tags"].tolist() == [[1, 2, 3], [4, -100, -100]]
 
 
-def test_windows_of_an_example_share_its_target_and_come_in_order() -> None:
-    windows = split([[1], [2], [3], [4]], [0, 0, 1, 1], {"label": pa.array([5, 6])})
+def test_windows_of_an_example_have_targets_of_their_own_and_come_in_order() -> None:
+    windows = split([[1], [2], [3], [4]], [0, 0, 1, 1], {"label": pa.array([5, 6, 7, 8])})
     assert windows.rows_of(np.array([1, 0])).tolist() == [2, 3, 0, 1]
-    assert windows.targets(np.array([0, 1, 3]))["label"].tolist() == [5, 5, 6]
+    assert windows.targets(np.array([0, 1, 3]))["label"].tolist() == [5, 6, 8]
     assert windows.num_examples == 2
 
 
