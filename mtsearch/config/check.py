@@ -9,12 +9,12 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from mtsearch.config.domains import Float, number_text, scalar_text
+from mtsearch.config.domains import Float, number_text, same_scalar, scalar_text
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems
 from mtsearch.config.nodes import Located, Path, Where, dotted
 from mtsearch.config.objectives import OVERALL_METRICS, direction_of, measured_metrics
-from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
-from mtsearch.config.trial import TrialConfig
+from mtsearch.config.space import Branch, Dimension, Draw, Infeasible, SearchSpace
+from mtsearch.config.trial import Grid, SearchConfig, TrialConfig
 
 __all__ = ["check", "default_problems"]
 
@@ -50,14 +50,13 @@ def check(space: SearchSpace, places: Located) -> float:
     tried = _Tried(space)
     tried.at({})
     dimensions = space.dimensions()
-    singles = [
-        {**dict(dimension.branch), dimension.name: end} for dimension in dimensions for end in dimension.domain.extremes
-    ]
+    singles = [dimension.params_with(end) for dimension in dimensions for end in dimension.domain.extremes]
     refused = [forced for forced in singles if not tried.at(forced)]
-    for one, other in combinations(_branches(dimensions), 2):
-        if all(one.get(name, value) == value for name, value in other.items()):
-            tried.at({**one, **other})
-    raise_problems(tried.problems)
+    branches = dict.fromkeys(dimension.branch for dimension in dimensions if dimension.branch)
+    for one, other in combinations(branches, 2):
+        if (options := _under_both(one, other)) is not None:
+            tried.at(options)
+    raise_problems([*tried.problems, *_grid_problems(space, places)])
 
     rng = random.Random(0)
     num_draws = NUM_DRAWS if dimensions else 1
@@ -103,9 +102,14 @@ class _Tried:
         return True
 
 
-def _branches(dimensions: Sequence[Dimension]) -> list[dict[str, Any]]:
-    """The options under which something else is searched, each with the options it depends on."""
-    return [dict(branch) for branch in dict.fromkeys(dimension.branch for dimension in dimensions if dimension.branch)]
+def _under_both(one: Branch, other: Branch) -> dict[str, Any] | None:
+    """Options under which both branches exist; None if there are none."""
+    joined = dict(one)
+    for name, options in other:
+        joined[name] = tuple(
+            option for option in joined.get(name, options) if any(same_scalar(option, legal) for legal in options)
+        )
+    return {name: options[0] for name, options in joined.items()} if all(joined.values()) else None
 
 
 def _with_remedy(problem: Problem, space: SearchSpace, draw: Draw) -> Problem:
@@ -127,16 +131,42 @@ def _never_legal(space: SearchSpace, forced: Mapping[str, Any], refusal: Problem
     return Problem(place.value if place else dimension.where, dimension.path, message)
 
 
+def _grid_problems(space: SearchSpace, places: Located) -> list[Problem]:
+    """A grid takes every point in its own order: there must be countably many, and none is tried first."""
+    if not isinstance(space.search.algorithm, Grid):
+        return []
+    problems = [
+        Problem(
+            dimension.where,
+            dimension.path,
+            f"a grid takes every value, but got {dimension.domain}; list some with choice: [...], or give a step, as "
+            f"in quniform: [low, high, step]",
+        )
+        for dimension in space.dimensions()
+        if dimension.domain.size is None
+    ]
+    if space.search.start:
+        message = (
+            "must be empty with a grid, which takes every point in its order; leave it out (--set search.start=[])"
+        )
+        problems.append(Problem(_place(places, ("search", "start")), "search.start", message))
+    return problems
+
+
 def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], places: Located) -> list[Problem]:
-    """Mean score and metrics must mean the same in every trial, and the first must be one to maximise."""
+    """Metrics must mean the same in all trials that are compared by them, and the first must be one to maximise."""
     task_sets = {frozenset(config.tasks) for config in configs}
     always = frozenset.intersection(*task_sets)
     search, problems = space.search, []
-    if search.scored_tasks is None and len(task_sets) > 1:
-        message = (
-            "missing; the tasks themselves are searched, so mean_score must name those it is the mean of: "
-            f"scored_tasks: [{', '.join(name for name in configs[0].tasks if name in always)}]"
+    if search.scored_tasks is None and len(task_sets) > 1 and (use := _use_of_scores(search)):
+        common = [name for name in configs[0].tasks if name in always]
+        remedy = (
+            f"name those that mean_score is the mean of: scored_tasks: [{', '.join(common)}]"
+            if common
+            else "no task is in every trial, so have each compared by itself: algorithm: {name: grid} or "
+            "{name: random}, with scheduler: {name: none}"
         )
+        message = f"missing; the tasks themselves are searched, and {use} compares trials whatever theirs are; {remedy}"
         problems.append(Problem(_place(places, ("search",)), "search.scored_tasks", message))
     for i, task in enumerate(search.scored_tasks or ()):
         if task not in always:
@@ -158,6 +188,17 @@ def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], plac
             path: Path = ("search", "metric", i) if isinstance(search.metric, tuple) else ("search", "metric")
             problems.append(Problem(_place(places, path), dotted(path), message))
     return problems
+
+
+def _use_of_scores(search: SearchConfig) -> str:
+    """The first setting that holds scores of trials with other tasks against each other; empty if there is none."""
+    uses = {
+        f"scheduler: {{name: {search.scheduler.name}}}": search.scheduler.name != "none",
+        f"algorithm: {{name: {search.algorithm.name}}}": search.algorithm.name not in ("grid", "random"),
+        "a list of metrics": len(search.metrics) > 1,
+        "retrain_best": search.retrain_best,
+    }
+    return next((use for use, is_made in uses.items() if is_made), "")
 
 
 def _start_problems(space: SearchSpace, places: Located) -> list[Problem]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from pydantic_core import to_jsonable_python
 
-from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Option, from_plain
+from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Option, Subsets, from_plain
 from mtsearch.config.slots import Slot
 from mtsearch.data.source import DataSource
 
@@ -29,6 +32,8 @@ def filled(node: Node, slot: Slot | None) -> Node:
         case Choice():
             options = (Option(option.key, filled(option.node, slot), option.where) for option in node.options)
             return Choice(tuple(options), node.where)
+        case Subsets():
+            return replace(node, entries=_filled_entries(node.entries, slot))
         case Fields():
             return _filled_fields(node, method_slot(node, slot))
         case _:
@@ -42,9 +47,7 @@ def method_slot(node: Fields, slot: Slot) -> Slot:
 
 
 def _filled_fields(node: Fields, slot: Slot) -> Fields:
-    entries = {
-        key: Entry(filled(entry.node, slot.child(key)), entry.where, entry.given) for key, entry in node.entries.items()
-    }
+    entries = _filled_entries(node.entries, slot)
     if len(slot.models) == 1 and slot.discriminator is None:
         for key, field in slot.models[0].model_fields.items():
             if key not in entries and not field.is_required():
@@ -52,3 +55,7 @@ def _filled_fields(node: Fields, slot: Slot) -> Fields:
                 child = from_plain(default, where=node.where, given=False)
                 entries[key] = Entry(filled(child, slot.child(key)), node.where, given=False)
     return Fields(entries, node.where)
+
+
+def _filled_entries(entries: Mapping[str, Entry], slot: Slot) -> dict[str, Entry]:
+    return {key: Entry(filled(entry.node, slot.child(key)), entry.where, entry.given) for key, entry in entries.items()}

@@ -68,6 +68,10 @@ class Float:
             return f"must be in {self}, but got {number_text(value)}, which is not on its grid"
         return None
 
+    def at(self, index: int) -> float:
+        """One of the ``size`` values, from 0 for the lowest."""
+        return self._on_grid(index)
+
     def settle(self, value: float) -> float:
         """The value of this domain that a sampler's suggestion means: rounding errors and grid put right."""
         value = min(max(float(value), self.low), self.high)
@@ -126,6 +130,10 @@ class Int:
             return f"must be in {self}, but got {value}"
         return None if (value - self.low) % self.step == 0 else f"must be in {self}, but got {value}, not on its grid"
 
+    def at(self, index: int) -> int:
+        """One of the ``size`` values, from 0 for the lowest."""
+        return self.low + index * self.step
+
     def settle(self, value: float) -> int:
         """The nearest value of this domain."""
         return min(max(self.low + round((value - self.low) / self.step) * self.step, self.low), self.high)
@@ -173,6 +181,10 @@ class Categorical:
             return None
         return f"must be one of {', '.join(map(scalar_text, self.options))}, but got {value!r}"
 
+    def at(self, index: int) -> Scalar:
+        """One of the options, from 0 for the first."""
+        return self.options[index]
+
     def settle(self, value: Scalar) -> Scalar:
         """The option that equals ``value``."""
         return next(option for option in self.options if same_scalar(option, value))
@@ -188,7 +200,7 @@ class Categorical:
 Domain = Float | Int | Categorical
 
 RANGES = ("uniform", "loguniform", "quniform", "qloguniform", "int", "logint")
-KEYWORDS = (*RANGES, "choice", "same_as")
+KEYWORDS = (*RANGES, "choice", "subsets", "same_as")
 
 
 def grid_end(low: float, high: float, step: float) -> float:

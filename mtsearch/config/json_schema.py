@@ -100,10 +100,22 @@ class _Opening:
         domains = [{"$ref": f"{_REF}FloatRange"}] if "number" in types else []
         domains += [{"$ref": f"{_REF}IntRange"}] if types & {"number", "integer"} else []
         domains += [{"$ref": f"{_REF}SameAs"}]
+        domains += [self._subsets(alternative) for alternative in plain if _is_of_methods(alternative)]
         # An option may leave a task out by null, and nests another choice.
         values = [*map(self._opened_inside, plain), {"type": "null"}, *domains, {"$ref": f"{_REF}InnerChoice"}]
         option = {"anyOf": [*map(self._with_label, values), _record(label={"type": _LABEL}, value={"anyOf": values})]}
         return [*domains, _record(choice={"type": "array", "minItems": 1, "items": option})]
+
+    def _subsets(self, schema: Schema) -> Schema:
+        """Sets of the entries of a mapping; either the sizes may be left out or the sets."""
+        names: Schema = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+        parts: Schema = {
+            "of": self._opened_inside(schema),
+            "sizes": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}},
+            "sets": {"type": "array", "minItems": 1, "items": names},
+        }
+        subsets = {**_record(**parts), "required": ["of"], "anyOf": [{"required": ["sizes"]}, {"required": ["sets"]}]}
+        return _record(subsets=subsets)
 
     def _with_label(self, schema: Schema) -> Schema:
         """``schema`` where an option may carry its label among its own keys."""
@@ -133,6 +145,12 @@ def _alternatives(schema: Schema) -> list[Schema]:
     if "anyOf" in schema:
         return list(schema["anyOf"])
     return [{key: value for key, value in schema.items() if key not in ("description", "default", "discriminator")}]
+
+
+def _is_of_methods(schema: Schema) -> bool:
+    """Whether it is a mapping from names to configs: that of the tasks."""
+    values = schema.get("additionalProperties")
+    return isinstance(values, dict) and ("oneOf" in values or "$ref" in values)
 
 
 def _record(**fields: Schema) -> Schema:

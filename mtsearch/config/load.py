@@ -21,6 +21,7 @@ from mtsearch.config.overrides import Override, apply, parse_override
 from mtsearch.config.slots import Slot
 from mtsearch.config.space import Around, SearchSpace, space_schema
 from mtsearch.config.syntax import read, written
+from mtsearch.config.trial import Grid
 from mtsearch.errors import ConfigError, PluginError
 
 __all__ = ["Source", "load_space", "locate", "shipped_spaces"]
@@ -191,7 +192,11 @@ def _validated(tree: Fields) -> tuple[SearchSpace, Located]:
         raise_problems([*problems, *schema_problems(error, Slot(Around), places)])
         raise
     raise_problems(problems)
-    return replace(space, search=settings.search, resources=settings.resources), places
+    search = settings.search
+    trials = cast(Fields, sections.entries["search"].node).entries["trials"]
+    if isinstance(search.algorithm, Grid) and not trials.given:
+        search = search.model_copy(update={"trials": space.size() or search.trials})
+    return replace(space, search=search, resources=settings.resources), places
 
 
 def _trial(tree: Fields) -> Fields:

@@ -23,9 +23,13 @@ __all__ = [
     "Path",
     "Place",
     "SameAs",
+    "Subsets",
     "Where",
+    "branch_name",
+    "child_name",
     "dotted",
     "from_plain",
+    "may_be_null",
     "places_of",
 ]
 
@@ -137,6 +141,28 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Subsets:
+    """Some of a mapping's entries: one of several sets of its keys, each in the order of the mapping."""
+
+    entries: Mapping[str, Entry]
+    sets: tuple[tuple[str, ...], ...]
+    where: Where | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a suggestion names the sets by: ``pos+ner``."""
+        return tuple(map("+".join, self.sets))
+
+    def labels_with(self, key: str) -> tuple[str, ...]:
+        """The sets that ``key`` is in."""
+        return tuple("+".join(keys) for keys in self.sets if key in keys)
+
+    def taken(self, label: str) -> Mapping[str, Entry]:
+        """The entries of the set that ``label`` names."""
+        return {key: self.entries[key] for key in self.sets[self.labels.index(label)]}
+
+
+@dataclass(frozen=True)
 class SameAs:
     """Whatever stands at another path of the same config."""
 
@@ -144,7 +170,7 @@ class SameAs:
     where: Where | None = field(default=None, compare=False, repr=False)
 
 
-Node = Leaf | Items | Fields | Open | Choice | SameAs
+Node = Leaf | Items | Fields | Open | Choice | Subsets | SameAs
 
 
 def from_plain(value: Any, path: Path = (), where: Where | None = None, *, given: bool = True) -> Node:
@@ -186,6 +212,13 @@ def from_plain(value: Any, path: Path = (), where: Where | None = None, *, given
             )
 
 
+def may_be_null(node: Node) -> bool:
+    """Whether null can stand there."""
+    if isinstance(node, Choice):
+        return any(may_be_null(option.node) for option in node.options)
+    return isinstance(node, Leaf) and node.value is None
+
+
 def places_of(node: Node, path: Path = (), key: Where | None = None) -> dict[Path, Place]:
     """The places of ``node`` and of all that is under it, domains aside."""
     places = {path: Place(key, node.where)}
@@ -202,3 +235,13 @@ def places_of(node: Node, path: Path = (), key: Where | None = None) -> dict[Pat
 def dotted(path: Path) -> str:
     """``("tasks", "a", "metrics", 0)`` as ``tasks.a.metrics.0``."""
     return ".".join(map(str, path))
+
+
+def child_name(name: str, key: str | int) -> str:
+    """The name of what is under a key or index: ``optimizer[sophiah].lr``; empty is the top's."""
+    return f"{name}.{key}" if name else str(key)
+
+
+def branch_name(name: str, label: str) -> str:
+    """The name of an option of a choice: ``optimizer[sophiah]``."""
+    return f"{name}[{label}]"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from mtsearch.config import yaml12
 from mtsearch.config.defaults import filled, method_slot
 from mtsearch.config.domains import Scalar, scalar_text
-from mtsearch.config.messages import Problem, did_you_mean, raise_problems, unknown_key, unknown_tag
-from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Path, SameAs, Where, dotted
+from mtsearch.config.messages import Problem, did_you_mean, raise_problems, shown, unknown_key, unknown_tag
+from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Path, SameAs, Subsets, Where, dotted
 from mtsearch.config.slots import Slot, alternatives
 from mtsearch.config.syntax import read, written
 from mtsearch.errors import ConfigError
@@ -45,7 +45,8 @@ def apply(root: Fields, slot: Slot, override: Override) -> Fields:
     Where the path runs through a choice, the value is set in the branches whose method has such a key.
     Setting a method's name (``optimizer.name=adamw``), or a choice of sub-trees to a label, takes that branch;
     a name without a branch takes that method with the keys given so far that it has too. A section set as a whole
-    (``training={epochs: 3}``) is replaced, with defaults for the rest.
+    (``training={epochs: 3}``) is replaced, with defaults for the rest. Where sets of tasks are searched,
+    ``tasks=pos+ner`` has these two in every trial, and ``tasks.ner=null`` leaves out the sets with it.
 
     Args:
         root: a space with its defaults filled in.
@@ -73,6 +74,8 @@ class _Setting:
                 return self._set_in_branches(node, slot, done, rest)
             case Fields():
                 return self._set_in_fields(node, slot, done, rest)
+            case Subsets():
+                return self._set_in_subsets(node, slot, done, rest)
             case Items():
                 index = int(rest[0]) if rest[0].isdigit() else -1
                 child = slot.child(index)
@@ -94,6 +97,8 @@ class _Setting:
             for option in node.options:
                 if not isinstance(option.node, Leaf) and option.label == scalar_text(value.value):
                     return option.node
+        if isinstance(node, Subsets) and isinstance(value, Leaf):
+            return self._set_of(node, value, path)
         problems: list[Problem] = []
         result = read(value, path, slot, problems)
         raise_problems(problems)
@@ -116,6 +121,28 @@ class _Setting:
             entry = Entry(Leaf(None))
         changed = self.set(entry.node, child, (*done, key), rest[1:])
         return replace(node, entries={**node.entries, key: Entry(changed, self._override.where)})
+
+    def _set_of(self, node: Subsets, value: Leaf, path: Path) -> Node:
+        """The entries that ``value`` names, in whatever order, whether or not that is one of the sets."""
+        names = scalar_text(value.value).split("+")
+        if not set(names) <= set(node.entries):
+            message = f"must name tasks of {', '.join(node.entries)}, joined by +, but got {shown(value.value)}"
+            raise self._error(path, message)
+        return Fields({key: entry for key, entry in node.entries.items() if key in names}, self._override.where)
+
+    def _set_in_subsets(self, node: Subsets, slot: Slot, done: Path, rest: tuple[str, ...]) -> Node:
+        key, path = rest[0], (*done, rest[0])
+        child = slot.child(key)
+        if key not in node.entries or child is None:
+            raise self._error(path, f"is not there; {did_you_mean(key, node.entries)}")
+        changed = self.set(node.entries[key].node, child, path, rest[1:])
+        if changed != Leaf(None):
+            return replace(node, entries={**node.entries, key: Entry(changed, self._override.where)})
+        sets = tuple(keys for keys in node.sets if key not in keys)
+        left = {name: entry for name, entry in node.entries.items() if any(name in keys for keys in sets)}
+        if not left:
+            raise self._error(path, f"is in every set of tasks; set {dotted(done)} as a whole")
+        return replace(node, entries=left, sets=sets)
 
     def _renamed(self, node: Fields, slot: Slot, path: Path) -> Fields:
         """The method of the override's name, with those of the given keys that it has."""
@@ -191,6 +218,8 @@ def _paths(node: Node, path: Path) -> list[str]:
                 for key, entry in node.entries.items()
                 for text in (dotted((*path, key)), *_paths(entry.node, (*path, key)))
             ]
+        case Subsets():
+            return [text for label in node.labels for text in _paths(Fields(node.taken(label)), path)]
         case Choice():
             return [text for option in node.options for text in _paths(option.node, path)]
         case _:

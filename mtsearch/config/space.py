@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -14,12 +13,30 @@ from mtsearch.config.base import Frozen
 from mtsearch.config.domains import KEYWORDS, Categorical, Domain, Scalar, number_text, same_scalar, scalar_text
 from mtsearch.config.environment import escaped_tree
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems, schema_problems
-from mtsearch.config.nodes import Choice, Fields, Items, Leaf, Located, Node, Open, Path, Place, SameAs, Where, dotted
+from mtsearch.config.nodes import (
+    Choice,
+    Entry,
+    Fields,
+    Items,
+    Leaf,
+    Located,
+    Node,
+    Open,
+    Path,
+    Place,
+    SameAs,
+    Subsets,
+    Where,
+    branch_name,
+    child_name,
+    dotted,
+)
 from mtsearch.config.objectives import direction_of
+from mtsearch.config.points import num_points, point_at, task_sets
 from mtsearch.config.schema import trial_schema
 from mtsearch.config.slots import Slot
 from mtsearch.config.syntax import written
-from mtsearch.config.trial import Resources, SearchConfig, TrialConfig
+from mtsearch.config.trial import Grid, Resources, SearchConfig, TrialConfig
 from mtsearch.config.yaml12 import dump, flow
 from mtsearch.errors import ConfigError
 from mtsearch.tasks.metrics import Direction
@@ -43,6 +60,10 @@ class Infeasible(ConfigError):  # noqa: N818  (the word of the tables' status co
         return all(problem.crosses_fields for problem in self.problems)
 
 
+Branch = tuple[tuple[str, tuple[Scalar, ...]], ...]
+"""Choices by name, each with those of its options under which something exists."""
+
+
 @dataclass(frozen=True)
 class Dimension:
     """One thing that is searched.
@@ -51,7 +72,7 @@ class Dimension:
         path: its place in a config: ``optimizer.lr``.
         name: the path with the branches it lies in, unique in the space: ``optimizer[sophiah].lr``.
         domain: what it is drawn from.
-        branch: the options under which it exists, as (name of the choice, option), from the outside in.
+        branch: where it exists, as (name of the choice, options of it), from the outside in.
         condition: the branch in words: ``optimizer = sophiah``; empty where it always exists.
         where: where it is written.
     """
@@ -59,9 +80,13 @@ class Dimension:
     path: str
     name: str
     domain: Domain
-    branch: tuple[tuple[str, Scalar], ...] = ()
+    branch: Branch = ()
     condition: str = ""
     where: Where | None = field(default=None, compare=False, repr=False)
+
+    def params_with(self, value: Any) -> dict[str, Any]:
+        """The dimension at ``value``, and of each choice above it the first option under which it exists."""
+        return {**{name: options[0] for name, options in self.branch}, self.name: value}
 
 
 Suggest = Callable[[Dimension], Any]
@@ -244,7 +269,29 @@ class SearchSpace:
 
     def size(self) -> int | None:
         """How many points the space has; None where a real-valued range makes them uncountable."""
-        return _size(self.root)
+        return self._num_points
+
+    @cached_property
+    def _num_points(self) -> int | None:
+        return num_points(self.root)
+
+    @property
+    def grid_size(self) -> int | None:
+        """How many points the search takes one after the other; None where it is no grid."""
+        return self.size() if isinstance(self.search.algorithm, Grid) else None
+
+    def num_trials(self, extra: int = 0) -> int:
+        """How many trials a search has that was asked for so many more: at most one for every point of a grid."""
+        asked = self.search.trials + extra
+        return asked if self.grid_size is None else min(asked, self.grid_size)
+
+    def task_sets(self) -> tuple[tuple[str, ...], ...]:
+        """The sets of tasks that a trial may have, by name."""
+        return task_sets(self.root.entries["tasks"].node)
+
+    def point(self, index: int) -> dict[str, Any]:
+        """The params of one of the ``size()`` points, counted from 0; in the order of a grid."""
+        return point_at(self.root, index)
 
     def identity(self) -> dict[str, Any]:
         """What makes it this space, as plain JSON data: all but its name, budgets, retention and resources."""
@@ -281,22 +328,23 @@ def space_schema(plugins: tuple[str, ...] = ()) -> type[TrialConfig]:
 
 
 def _is_in_branch(dimension: Dimension, params: Mapping[str, Any]) -> bool:
-    return all(name not in params or same_scalar(params[name], option) for name, option in dimension.branch)
+    return all(
+        name not in params or any(same_scalar(params[name], option) for option in options)
+        for name, options in dimension.branch
+    )
 
 
-def _dimensions(
-    node: Node, path: Path, name: str, branch: tuple[tuple[str, Scalar], ...], conditions: tuple[str, ...]
-) -> Iterator[Dimension]:
+def _dimensions(node: Node, path: Path, name: str, branch: Branch, conditions: tuple[str, ...]) -> Iterator[Dimension]:
     def dimension(domain: Domain) -> Dimension:
         return Dimension(dotted(path), name, domain, branch, " and ".join(conditions), node.where)
 
     match node:
         case Fields():
             for key, entry in node.entries.items():
-                yield from _dimensions(entry.node, (*path, key), _child_name(name, key), branch, conditions)
+                yield from _dimensions(entry.node, (*path, key), child_name(name, key), branch, conditions)
         case Items():
             for i, child in enumerate(node.nodes):
-                yield from _dimensions(child, (*path, i), _child_name(name, i), branch, conditions)
+                yield from _dimensions(child, (*path, i), child_name(name, i), branch, conditions)
         case Open():
             yield dimension(node.domain)
         case Choice():
@@ -305,20 +353,23 @@ def _dimensions(
                 yield from _dimensions(
                     option.node,
                     path,
-                    _branch_name(name, option.label),
-                    (*branch, (name, option.key)),
+                    branch_name(name, option.label),
+                    (*branch, (name, (option.key,))),
                     (*conditions, f"{dotted(path)} = {option.label}"),
+                )
+        case Subsets():
+            yield dimension(Categorical(node.labels))
+            for key, entry in node.entries.items():
+                # In every set that has the key it is the same dimension.
+                yield from _dimensions(
+                    entry.node,
+                    (*path, key),
+                    child_name(name, key),
+                    (*branch, (name, node.labels_with(key))),
+                    (*conditions, f"{dotted(path)} include {key}"),
                 )
         case Leaf() | SameAs():
             return
-
-
-def _child_name(name: str, key: str | int) -> str:
-    return f"{name}.{key}" if name else str(key)
-
-
-def _branch_name(name: str, label: str) -> str:
-    return f"{name}[{label}]"
 
 
 @dataclass(frozen=True)
@@ -346,14 +397,13 @@ class _Walk:
                 return node.value
             case Items():
                 return [
-                    self.visit(child, (*path, i), _child_name(name, i), child.where)
+                    self.visit(child, (*path, i), child_name(name, i), child.where)
                     for i, child in enumerate(node.nodes)
                 ]
             case Fields():
-                return {
-                    key: self.visit(entry.node, (*path, key), _child_name(name, key), entry.where)
-                    for key, entry in node.entries.items()
-                }
+                return self._visit_entries(node.entries, path, name)
+            case Subsets():
+                return self._visit_entries(node.taken(self._ask(name)), path, name)
             case SameAs():
                 return _Link(path, node.target, node.where)
             case Open():
@@ -363,9 +413,15 @@ class _Walk:
             case Choice():
                 taken = self._ask(name)
                 option = next(option for option in node.options if same_scalar(option.key, taken))
-                return self.visit(option.node, path, _branch_name(name, option.label), option.where)
+                return self.visit(option.node, path, branch_name(name, option.label), option.where)
             case _:
                 assert_never(node)
+
+    def _visit_entries(self, entries: Mapping[str, Entry], path: Path, name: str) -> dict[str, Any]:
+        return {
+            key: self.visit(entry.node, (*path, key), child_name(name, key), entry.where)
+            for key, entry in entries.items()
+        }
 
     def _ask(self, name: str) -> Any:
         dimension = self._by_name[name]
@@ -411,21 +467,6 @@ class _Walk:
         return ConfigError(str(Problem(link.where, dotted(link.path), line)))
 
 
-def _size(node: Node) -> int | None:
-    match node:
-        case Open():
-            return node.domain.size
-        case Choice():
-            sizes = [_size(option.node) for option in node.options]
-            return None if None in sizes else sum(size for size in sizes if size is not None)
-        case Fields() | Items():
-            children = [entry.node for entry in node.entries.values()] if isinstance(node, Fields) else list(node.nodes)
-            sizes = [_size(child) for child in children]
-            return None if None in sizes else math.prod(size for size in sizes if size is not None)
-        case Leaf() | SameAs():
-            return 1
-
-
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two identities, a line each: ``optimizer.lr: loguniform [1e-5, 3e-4] -> 8e-5``."""
     before, after = dict(_flat(old, "")), dict(_flat(new, ""))
@@ -441,6 +482,10 @@ def _flat(data: Any, name: str) -> Iterator[tuple[str, str]]:
     match data:
         case dict() if len(data) == 1 and next(iter(data)) in KEYWORDS:
             ((keyword, argument),) = data.items()
+            if keyword == "subsets":
+                yield name, f"subsets [{', '.join(map('+'.join, argument['sets']))}]"
+                yield from _flat(argument["of"], name)
+                return
             if keyword != "choice":
                 yield name, f"{keyword} {_flow(argument)}"
                 return
@@ -448,10 +493,10 @@ def _flat(data: Any, name: str) -> Iterator[tuple[str, str]]:
             yield name, f"choice [{', '.join(label for label, _ in options)}]"
             for label, value in options:
                 if isinstance(value, dict | list):
-                    yield from _flat(value, _branch_name(name, label))
+                    yield from _flat(value, branch_name(name, label))
         case dict() if data:
             for key, child in data.items():
-                yield from _flat(child, _child_name(name, key))
+                yield from _flat(child, child_name(name, key))
         case _:
             yield name, _flow(data)
 

@@ -7,26 +7,44 @@
     {int: [low, high]}             {int: [low, high, step]}           integers
     {logint: [low, high]}                                             integers, evenly on a logarithmic scale
     {choice: [...]}                                                   any nodes: values, sub-trees, domains
+    {subsets: {of: {...}, sizes: [1, 2], sets: [[NAME, ...]]}}        under tasks: all sets of these sizes, and these
     {same_as: optimizer.lr}                                           what stands there
 
 An option's label is its ``label:`` (beside ``value:``, or inside a sub-tree); without one a plain value is
-its own, a sub-tree takes its ``name`` or ``kind``, a domain its keyword.
+its own, a sub-tree takes its ``name`` or ``kind``, a domain its keyword, a set of tasks their names: ``pos+ner``.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from mtsearch.config.domains import KEYWORDS, Float, Int, Scalar, grid_end, number_text, same_scalar, scalar_text
-from mtsearch.config.messages import Problem, shown
-from mtsearch.config.nodes import Choice, Entry, Fields, Items, Leaf, Node, Open, Option, Path, SameAs, Where, dotted
+from mtsearch.config.messages import Problem, did_you_mean, shown
+from mtsearch.config.nodes import (
+    Choice,
+    Entry,
+    Fields,
+    Items,
+    Leaf,
+    Node,
+    Open,
+    Option,
+    Path,
+    SameAs,
+    Subsets,
+    Where,
+    dotted,
+    may_be_null,
+)
 from mtsearch.config.slots import Slot
 
 __all__ = ["NEVER_SEARCHED", "read", "written"]
 
 NEVER_SEARCHED = ("name", "plugins", "search", "resources", "environment")
+_MOST_SETS = 1_000
 
 
 class _BrokenDomainError(Exception):
@@ -68,8 +86,10 @@ def read(node: Node, path: Path, slot: Slot | None, problems: list[Problem]) -> 
 
 def _keyword(node: Fields) -> str | None:
     for key, entry in node.entries.items():
-        # A task may well be called "choice": among other keys and holding a mapping it is no domain.
-        if key in KEYWORDS and (len(node.entries) == 1 or not isinstance(entry.node, Fields)):
+        if key not in KEYWORDS:
+            continue
+        # A task may well be called "choice": among other keys and holding a mapping, a task's, it is no domain.
+        if len(node.entries) == 1 or not isinstance(entry.node, Fields) or "of" in entry.node.entries:
             return key
     return None
 
@@ -113,6 +133,8 @@ def _read_domain(keyword: str, node: Fields, path: Path, slot: Slot | None, prob
         return SameAs(tuple(int(part) if part.isdigit() else part for part in argument.value.split(".")), node.where)
     if keyword == "choice":
         return _read_choice(argument, node.where, path, slot, problems)
+    if keyword == "subsets":
+        return _read_subsets(argument, node.where, path, slot, problems)
     return _read_range(keyword, argument, node.where)
 
 
@@ -161,7 +183,9 @@ def _number(node: Node, keyword: str, kind: Callable[[float], float]) -> float:
 
 
 def _found(node: Node) -> str:
-    return shown(node.value) if isinstance(node, Leaf) else "a list" if isinstance(node, Items) else "a mapping"
+    if isinstance(node, Items):
+        return "a list" if node.nodes else "an empty list"
+    return shown(node.value) if isinstance(node, Leaf) else "a mapping"
 
 
 def _read_choice(argument: Node, where: Where | None, path: Path, slot: Slot | None, problems: list[Problem]) -> Choice:
@@ -184,6 +208,80 @@ def _read_choice(argument: Node, where: Where | None, path: Path, slot: Slot | N
                 )
         options.append(option)
     return Choice(tuple(options), where)
+
+
+def _read_subsets(
+    argument: Node, where: Where | None, path: Path, slot: Slot | None, problems: list[Problem]
+) -> Subsets:
+    if path != ("tasks",):
+        raise _BrokenDomainError(where, "subsets says which tasks a trial has, and stands under tasks alone")
+    parts = argument.entries if isinstance(argument, Fields) else {}
+    for key in parts:
+        if key not in ("of", "sizes", "sets"):
+            hint = did_you_mean(key, ("of", "sizes", "sets"))
+            raise _BrokenDomainError(parts[key].where, f"subsets has of, sizes and sets, but got {key!r}; {hint}")
+    of = parts["of"].node if "of" in parts else None
+    if not isinstance(of, Fields) or not of.entries or len(parts) < 2:
+        form = "{of: {NAME: {...}, ...}, sizes: [1, 2]}, with sets: [[NAME, ...], ...] beside sizes or in its place"
+        raise _BrokenDomainError(argument.where, f"subsets takes {form}")
+    entries = {
+        name: Entry(read(entry.node, (*path, name), slot.child(name) if slot else None, problems), entry.where)
+        for name, entry in of.entries.items()
+    }
+    for name, entry in entries.items():
+        if may_be_null(entry.node):
+            raise _BrokenDomainError(entry.where, f"{name} cannot be null; the sets say where it is left out")
+    names = tuple(entries)
+    sets: list[tuple[str, ...]] = []
+    for found, place in itertools.chain(_sets_of_sizes(names, parts), _listed_sets(names, parts)):
+        if found in sets:
+            raise _BrokenDomainError(place, f"the set {'+'.join(found)} is there twice; leave one out")
+        sets.append(found)
+    for name, entry in entries.items():
+        if not any(name in keys for keys in sets):
+            raise _BrokenDomainError(entry.where, f"{name} is in none of the sets; add one with it, or leave it out")
+    return Subsets(entries, tuple(sets), where)
+
+
+def _sets_of_sizes(names: Sequence[str], parts: Mapping[str, Entry]) -> Iterator[tuple[tuple[str, ...], Where | None]]:
+    """Every set of each size in ``sizes``, in the order of the sizes, with its place."""
+    num_sets = 0
+    for node in _listed(parts, "sizes"):
+        size = node.value if isinstance(node, Leaf) else None
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= len(names):
+            message = f"a size must be an integer from 1 to {len(names)}, the number of tasks, but got {_found(node)}"
+            raise _BrokenDomainError(node.where, message)
+        num_sets += math.comb(len(names), size)
+        if num_sets > _MOST_SETS:
+            message = f"there may be at most {_MOST_SETS:,} sets, but these sizes make {num_sets:,}; list them as sets"
+            raise _BrokenDomainError(node.where, message)
+        yield from ((found, node.where) for found in itertools.combinations(names, size))
+
+
+def _listed_sets(names: Sequence[str], parts: Mapping[str, Entry]) -> Iterator[tuple[tuple[str, ...], Where | None]]:
+    """The sets in ``sets`` with their places, each in the order of ``names``."""
+    for node in _listed(parts, "sets"):
+        if not isinstance(node, Items) or not node.nodes:
+            raise _BrokenDomainError(node.where, f"a set is a list of tasks' names, but got {_found(node)}")
+        found = []
+        for child in node.nodes:
+            name = child.value if isinstance(child, Leaf) else None
+            if name not in names:
+                hint = did_you_mean(str(name), names)
+                raise _BrokenDomainError(child.where, f"a set has the names of tasks, but got {_found(child)}; {hint}")
+            if name in found:
+                raise _BrokenDomainError(child.where, f"{name} is there twice in one set; leave one out")
+            found.append(name)
+        yield tuple(name for name in names if name in found), node.where
+
+
+def _listed(parts: Mapping[str, Entry], key: str) -> Sequence[Node]:
+    if key not in parts:
+        return ()
+    node = parts[key].node
+    if not isinstance(node, Items) or not node.nodes:
+        raise _BrokenDomainError(node.where, f"{key} takes a list, but got {_found(node)}")
+    return node.nodes
 
 
 def _split_label(node: Node, slot: Slot | None) -> tuple[str | None, Node]:
@@ -210,6 +308,8 @@ def _own_key(node: Node) -> Scalar:
             return next(iter(node.domain.written()))
         case Choice():
             return "choice"
+        case Subsets():
+            return "subsets"
         case SameAs():
             return f"same_as {dotted(node.target)}"
         case Items():
@@ -237,6 +337,9 @@ def written(node: Node) -> Any:
             return {"same_as": dotted(node.target)}
         case Choice():
             return {"choice": [_written_option(option) for option in node.options]}
+        case Subsets():
+            of = {key: written(entry.node) for key, entry in node.entries.items()}
+            return {"subsets": {"of": of, "sets": list(map(list, node.sets))}}
         case _:
             assert_never(node)
 

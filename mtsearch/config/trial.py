@@ -31,6 +31,7 @@ __all__ = [
     "Algorithm",
     "Asha",
     "Encoder",
+    "Grid",
     "IndividualPretraining",
     "Keep",
     "NoScheduler",
@@ -278,15 +279,24 @@ class Random(Frozen):
     name: Literal["random"] = "random"
 
 
+class Grid(Frozen):
+    """Every point once: the dimension that is written first varies slowest. For choices, and numbers with a step."""
+
+    name: Literal["grid"] = "grid"
+
+
 Scheduler = Annotated[Asha | NoScheduler, Field(discriminator="name")]
-Algorithm = Annotated[Tpe | Random, Field(discriminator="name")]
+Algorithm = Annotated[Tpe | Random | Grid, Field(discriminator="name")]
 
 
 class Keep(Frozen):
     """What stays on disk when trials stop."""
 
     best: int = Field(default=3, ge=0)
-    """Weights of the best so many trials of the whole search; a running trial keeps its last state."""
+    """Weights of the best so many trials of the whole search; a running trial keeps its last state.
+
+    Where the tasks are searched without ``scored_tasks``: the best so many of each set of tasks.
+    """
     front: bool = True
     """Weights of every trial on the Pareto front, too, where there are several objectives."""
     predictions: bool = True
@@ -319,9 +329,13 @@ class SearchConfig(Frozen):
     The first of a list says what is best: it chooses checkpoints, stops trials, and more of it must be better.
     """
     scored_tasks: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
-    """The tasks in ``mean_score``; null takes all. Must be given when the set of tasks is itself searched."""
+    """The tasks in ``mean_score``; null takes all.
+
+    When the set of tasks is itself searched they must be given, unless no trial is chosen or stopped by its score
+    (algorithm grid or random, scheduler none): then trials with other tasks are compared task by task.
+    """
     trials: int = Field(default=32, gt=0)
-    """How many trials."""
+    """How many trials; a grid has one for every point, unless fewer are asked for here: the first ones."""
     time: Annotated[float | None, BeforeValidator(_seconds, json_schema_input_type=float | str | None)] = Field(
         default=None, gt=0
     )

@@ -52,11 +52,7 @@ def most_evaluations(space: SearchSpace) -> int:
         section: dict[str, Any] = draw.tree["training"]
         return section
 
-    ends = [
-        {**dict(dimension.branch), dimension.name: end}
-        for dimension in space.dimensions()
-        for end in dimension.domain.extremes
-    ]
+    ends = [dimension.params_with(end) for dimension in space.dimensions() for end in dimension.domain.extremes]
     sections = [training(forced) for forced in [{}, *ends]]
     return math.prod(max(section[name] for section in sections) for name in ("epochs", "evaluations_per_epoch"))
 

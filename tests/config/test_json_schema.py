@@ -40,6 +40,23 @@ def test_conditionals_labels_and_nested_domains_are_legal(validator: Draft202012
     validator.validate(plain(text))
 
 
+SUBSETS = "tasks: {subsets: {of: {a: {kind: classification, data: x, weight: {uniform: [1, 2]}}}%s}}\n"
+
+
+@pytest.mark.parametrize("sets", [", sizes: [1, 2]", ", sets: [[a]]", ", sizes: [1], sets: [[a, b]]"])
+def test_sets_of_tasks_are_legal(validator: Draft202012Validator, sets: str) -> None:
+    validator.validate(plain(SUBSETS % sets))
+
+
+@pytest.mark.parametrize("sets", ["", ", sizes: [a]", ", sizes: []", ", sets: [a]", ", sets: [[1]]", ", size: [1]"])
+def test_broken_sets_of_tasks_are_illegal(validator: Draft202012Validator, sets: str) -> None:
+    assert not validator.is_valid(plain(SUBSETS % sets))
+
+
+def test_only_tasks_have_sets(validator: Draft202012Validator) -> None:
+    assert not validator.is_valid(plain(TASK + "encoder: {subsets: {of: {model: x}, sizes: [1]}}\n"))
+
+
 def test_a_resolved_space_is_legal(validator: Draft202012Validator, tmp_path: Path) -> None:
     validator.validate(plain(space_of(CONDITIONAL, tmp_path).to_yaml()))
 
