@@ -18,9 +18,13 @@ class Metric:
     Attributes:
         name: as configs and tables call it.
         direction: ``maximize`` or ``minimize``.
-        compute: ``(gold, predicted) -> number``; ratios lie in [0, 1], correlations in [-1, 1].
+        compute: ``(gold, predicted) -> number``; ratios lie in [0, 1], correlations in [-1, 1]. Labels that are
+            structures may come as tuples or, from JSON, as lists. A
+            :class:`~mtsearch.tasks.metrics.micro.MicroAverage` where the metric is one.
+        key: which entry of a decoded prediction is compared with the gold label.
     """
 
     name: str
     direction: Direction
     compute: Callable[[Sequence[Any], Sequence[Any]], float]
+    key: str = "prediction"
