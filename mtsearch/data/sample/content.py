@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from mtsearch.data.sample.chance import Chance
 from mtsearch.data.sample.lexicon import (
+    ACTS,
     DOMAINS,
     MANNERS,
     NAMES,
@@ -70,7 +71,7 @@ _MANNERLY = frozenset({"transfer", "solo"})  # groups of verbs that say what can
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """The names of a kind: person, city, organization."""
+    """The names of a kind: person, city, organization, institution."""
     return tuple(concept for concept, name in NAMES.items() if name.kind == kind)
 
 
@@ -84,10 +85,13 @@ class Content:
 
     Args:
         chance: makes every choice.
+        extended: say also what the labelled layers never say, or seldom: institutions named after cities and people,
+            acts called by their verb ("a visit"), and feelings to a degree.
     """
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, *, extended: bool = False) -> None:
         self._chance = chance
+        self._extended = extended
 
     # --- things ---
 
@@ -120,13 +124,21 @@ class Content:
             color = Attribute(self._chance.pick(neutral_qualities("garment")))
             worn = Thing(garment, determiner="" if plural else "a", plural=plural, attributes=(color,))
             dressed = Attachment("in", worn)
-            return self._chance.pick((dressed, Attachment("from", city)))
+            origin = Attachment("from", self._institution() if self._extends(0.4) else city)
+            return self._chance.pick((dressed, origin))
         if kind == "work":
             return Attachment("about", self._subject())
         if kind == "building":
             area = Thing(self._chance.pick(("harbor", "park", "river", "airport", "market")))
             return self._chance.pick((Attachment("in", city), Attachment("near", area)))
         return None
+
+    def _extends(self, probability: float) -> bool:
+        """Whether to say something here that the labelled layers do not."""
+        return self._extended and self._chance.happens(probability)
+
+    def _institution(self) -> Thing:
+        return Thing(self._chance.pick(names("institution")), determiner="")
 
     def _subject(self) -> Thing:
         """What a book or a lecture can be about."""
@@ -162,6 +174,8 @@ class Content:
         return self._someone(domain, clauses=True)
 
     def _place(self, domain: Domain) -> Attachment:
+        if self._extends(0.25):
+            return Attachment("at", self._institution())
         if self._chance.happens(0.4):
             return Attachment("in", Thing(self._chance.pick(names("city")), determiner=""))
         concept = self._chance.pick(domain.places)
@@ -171,7 +185,8 @@ class Content:
 
     def _deed(self, domain: Domain, agent: Participant) -> Event:
         verb = self._chance.pick(domain.deeds)
-        return Event(verb, agent=agent, patient=self._thing(self._chance.pick(VERBS[verb].objects)))
+        objects = ACTS[verb] if verb in ACTS and self._extends(0.8) else VERBS[verb].objects
+        return Event(verb, agent=agent, patient=self._thing(self._chance.pick(objects)))
 
     def event(self, domain: Domain | None = None) -> Event:
         """Someone does something, with or without a time, a place and a manner."""
@@ -401,7 +416,8 @@ class Content:
         if negated and event.agent == _EVERYONE:  # "everyone did not" has two readings
             event = replace(event, agent=_WE)
         predicate = self._chance.pick([verb for verb in verbs_of(group) if VERBS[verb].polarity == polarity])
-        degree = "really" if abs(polarity) == 1 and self._chance.happens(0.2) else ""
+        is_graded = abs(polarity) == 1 and self._chance.happens(0.7 if self._extended else 0.2)
+        degree = "really" if is_graded else ""
         return replace(event, predicate=predicate, negated=negated, degree=degree)
 
     def _shaping(self, topic: Topic, sign: int, tense: _Judged) -> Event:

@@ -1,4 +1,4 @@
-"""Labelled examples: sentences and pairs, each with its derivation, drawn split by split without repetition."""
+"""Sentences and pairs, each with its derivation, drawn split by split without repetition."""
 
 from __future__ import annotations
 
@@ -105,6 +105,18 @@ def draw_similarity(chance: Chance) -> Example | None:
         return None
     label = 5 * similarity(one, other) + chance.bell(SIMILARITY_NOISE)
     return Example(pair, round(min(max(label, 0.0), 5.0), 1))
+
+
+def draw_sentences(chance: Chance, size: int, seen: set[str]) -> Iterator[Sentence]:
+    """Statements, opinions and questions, none of which is in ``seen``, and adds them to it."""
+    content = Content(chance, extended=True)
+    while size:
+        draw = chance.weighted(((0.5, content.statement), (0.25, content.opinion), (0.25, content.question)))
+        sentence = _say(draw(), chance)
+        if sentence is not None and sentence.text not in seen:
+            seen.add(sentence.text)
+            size -= 1
+            yield sentence
 
 
 def draw_split(draw: Draw, chance: Chance, size: int, seen: set[str]) -> Iterator[Example]:

@@ -51,7 +51,7 @@ from mtsearch.data.sample.meaning import (
 )
 from mtsearch.data.sample.tree import HEAD, Node, Part, capitalised, phrase, widened, with_role
 
-_ROLES = {  # part of an event -> PropBank label
+ROLES = {
     "agent": "ARG0",
     "patient": "ARG1",
     "recipient": "ARG2",
@@ -60,6 +60,7 @@ _ROLES = {  # part of an event -> PropBank label
     "place": "ARGM-LOC",
     "time": "ARGM-TMP",
 }
+"""Part of an event -> PropBank label."""
 _DETERMINERS = {"the": "DT", "a": "DT", "this": "DT", "no": "DT", "some": "DT", "which": "WDT"}
 _SPEAKER = Thing("I", determiner="")
 _VERB_TAGS = {"base": "VB", "past": "VBD", "gerund": "VBG", "participle": "VBN"}
@@ -265,7 +266,7 @@ class Grammar:
     def _relative(self, base: Node, thing: Thing, clause: Event) -> Node:
         frame = self._new_frame()
         gap = "agent" if clause.agent == GAP else "patient"
-        base = with_role(base, frame, _ROLES[gap])
+        base = with_role(base, frame, ROLES[gap])
         passive = gap == "patient" and self._may_be_passive(clause) and self._chance.happens(0.4)
         pieces = self._pieces(clause, frame, passive=passive, without=(gap,), agreement=_agreement(thing))
         if passive and clause.tense == "past" and not clause.negated and self._chance.happens(0.5):
@@ -273,7 +274,7 @@ class Grammar:
         person = kind_of(thing.concept) == "person"
         pronoun = self._chance.pick(("who", "that")) if person else self._chance.pick(("that", "which"))
         tag = {"who": "WP", "which": "WDT", "that": "WDT"}[pronoun]
-        wh = with_role(phrase("WHNP", (HEAD, _word(tag, "PRON", pronoun))), frame, "R-" + _ROLES[gap])
+        wh = with_role(phrase("WHNP", (HEAD, _word(tag, "PRON", pronoun))), frame, "R-" + ROLES[gap])
         relation = "nsubj" if gap == "agent" else "nsubj:pass" if passive else "obj"
         subject = [pieces.subject] if pieces.subject else []
         body = phrase("S", *subject, (HEAD, _stacked(pieces.auxiliaries, pieces.predicate)))
@@ -316,6 +317,10 @@ class Grammar:
         leaf = replace(_word("RB", "PART", "n't" if contracted else "not", "not"), negates=True)
         return [("advmod", with_role(leaf, frame, "ARGM-NEG"))]
 
+    @staticmethod
+    def _modal(word: str, frame: int) -> Part:
+        return "aux", with_role(_word("MD", "AUX", word), frame, "ARGM-MOD")
+
     def _may_be_passive(self, event: Event) -> bool:
         """Not without a patient and an agent to name, and not "by me"."""
         if event.patient is None or event.agent is None or VERBS[event.predicate].group == "plain":
@@ -348,7 +353,7 @@ class Grammar:
         doer = event.patient if passive else event.agent
         subject: Part | None = None
         if doer is not None and subject_part not in without:
-            node = with_role(self._noun_phrase(doer, subject=True), frame, _ROLES[subject_part])
+            node = with_role(self._noun_phrase(doer, subject=True), frame, ROLES[subject_part])
             subject = ("nsubj:pass" if passive else "nsubj", node)
         if agreement is None:
             agreement = _agreement(doer) if doer is not None else "third"
@@ -376,18 +381,18 @@ class Grammar:
     def _complements(self, event: Event, frame: int, without: Collection[str], *, passive: bool) -> list[Part]:
         complements: list[Part] = []
         if event.patient is not None and not passive and "patient" not in without:
-            node = with_role(self._noun_phrase(event.patient), frame, _ROLES["patient"])
+            node = with_role(self._noun_phrase(event.patient), frame, ROLES["patient"])
             complements.append(("obj", node))
         if event.recipient is not None:
             recipient = self._noun_phrase(event.recipient)
             if complements and self._chance.happens(0.5):
-                complements.insert(0, ("iobj", with_role(recipient, frame, _ROLES["recipient"])))
+                complements.insert(0, ("iobj", with_role(recipient, frame, ROLES["recipient"])))
             else:
                 to = phrase("PP", ("case", _word("IN", "ADP", "to")), (HEAD, recipient))
-                complements.append(("obl", with_role(to, frame, _ROLES["recipient"])))
+                complements.append(("obl", with_role(to, frame, ROLES["recipient"])))
         if passive and event.agent is not None and "agent" not in without:
             by = phrase("PP", ("case", _word("IN", "ADP", "by")), (HEAD, self._noun_phrase(event.agent)))
-            complements.append(("obl:agent", with_role(by, frame, _ROLES["agent"])))
+            complements.append(("obl:agent", with_role(by, frame, ROLES["agent"])))
         return complements
 
     def _adjuncts(
@@ -399,20 +404,20 @@ class Grammar:
         fronted: list[Part] = []
         if event.degree:
             degree = phrase("ADVP", (HEAD, self._degree(event.degree)))
-            before.append(("advmod", with_role(degree, frame, _ROLES["degree"])))
+            before.append(("advmod", with_role(degree, frame, ROLES["degree"])))
         if event.manner:
             word = self._chance.pick(MANNERS[event.manner])
             manner = phrase("ADVP", (HEAD, _word("RB", "ADV", word, concept=event.manner)))
             side = before if self._chance.happens(0.4) else after
-            side.append(("advmod", with_role(manner, frame, _ROLES["manner"])))
+            side.append(("advmod", with_role(manner, frame, ROLES["manner"])))
         movable: list[Part] = []
         if event.place is not None and "place" not in without:
             relation = "advmod" if event.place == WHERE else "obl"
-            place = with_role(self._prepositional(event.place), frame, _ROLES["place"])
+            place = with_role(self._prepositional(event.place), frame, ROLES["place"])
             movable.append((relation, place))
         if event.time and "time" not in without:
             relation, time = self._time(event.tense, event.time)
-            movable.append((relation, with_role(time, frame, _ROLES["time"])))
+            movable.append((relation, with_role(time, frame, ROLES["time"])))
         if fronting and movable and self._chance.happens(0.3):
             fronted = [movable.pop(), _stop(",")]
         return before, [*after, *(self._chance.shuffled(movable) if len(movable) > 1 else movable)], fronted
@@ -437,6 +442,7 @@ class Grammar:
             return self._coordination(concession, _word("CC", "CCONJ", "but", concept="but"), main)
         mark = _word("IN", "SCONJ", self._chance.pick(("although", "though")), concept="although")
         aside = phrase("SBAR", ("mark", mark), (HEAD, self._clause(concession)))
+        aside = with_role(aside, self._num_frames + 1, "ARGM-ADV")  # the main clause takes the next number
         if self._chance.happens(0.6):
             return widened(self._clause(main), before=[("advcl", aside), _stop(",")])
         return widened(self._clause(main), after=[_stop(","), ("advcl", aside)])
@@ -505,16 +511,16 @@ class Grammar:
                 if thing == WHO:
                     node = phrase("WHNP", (HEAD, _word("WP", "PRON", "whom", "who")))
                 relation, node = "obl:agent", phrase("WHPP", ("case", _word("IN", "ADP", "by")), (HEAD, node))
-        return relation, with_role(node, frame, _ROLES[asked])
+        return relation, with_role(node, frame, ROLES[asked])
 
     def _request(self, wanted: Node) -> Node:
         """Do you know ...? Can you tell me ...? Does anyone know ...?"""
         frame = self._new_frame()
         opening, person, verb = self._chance.pick(
             (
-                (_word("VBP", "AUX", "do"), "you", "know"),
-                (_word("MD", "AUX", "can"), "you", "tell"),
-                (_word("VBZ", "AUX", "does", "do"), "anyone", "know"),
+                (("aux", _word("VBP", "AUX", "do")), "you", "know"),
+                (self._modal("can", frame), "you", "tell"),
+                (("aux", _word("VBZ", "AUX", "does", "do")), "anyone", "know"),
             )
         )
         subject = with_role(self._noun_phrase(Thing(person, determiner=""), subject=True), frame, "ARG0")
@@ -523,7 +529,7 @@ class Grammar:
         if verb == "tell":
             complements.insert(0, ("iobj", with_role(self._noun_phrase(_SPEAKER), frame, "ARG2")))
         predicate = phrase("VP", (HEAD, main), *complements)
-        return phrase("SQ", ("aux", opening), ("nsubj", subject), (HEAD, predicate))
+        return phrase("SQ", opening, ("nsubj", subject), (HEAD, predicate))
 
     def _advice(self, event: Event) -> Node:
         """How can I ...? What is the best way to ...? What should I do to ...?"""
@@ -534,9 +540,9 @@ class Grammar:
         if how == "how":
             wh = with_role(phrase("WHADVP", (HEAD, _word("WRB", "ADV", "how"))), frame, "ARGM-MNR")
             modal = self._chance.pick(("can", "do", "should"))
-            auxiliary = _word("VBP" if modal == "do" else "MD", "AUX", modal)
+            auxiliary = ("aux", _word("VBP", "AUX", "do")) if modal == "do" else self._modal(modal, frame)
             speaker = with_role(self._noun_phrase(_SPEAKER, subject=True), frame, "ARG0")
-            body = phrase("SQ", ("aux", auxiliary), ("nsubj", speaker), (HEAD, verb))
+            body = phrase("SQ", auxiliary, ("nsubj", speaker), (HEAD, verb))
             return phrase("SBARQ", ("advmod", wh), (HEAD, body))
         aim = phrase("S", (HEAD, phrase("VP", ("mark", _word("TO", "PART", "to")), (HEAD, verb))))
         return self._best_way(aim) if how == "way" else self._what_to_do(aim)
@@ -555,7 +561,7 @@ class Grammar:
         speaker = with_role(self._noun_phrase(_SPEAKER, subject=True), frame, "ARG0")
         doing = replace(_word("VB", "VERB", "do", concept="do"), frame=frame)
         predicate = phrase("VP", (HEAD, doing), ("advcl", with_role(aim, frame, "ARGM-PRP")))
-        body = phrase("SQ", ("aux", _word("MD", "AUX", "should")), ("nsubj", speaker), (HEAD, predicate))
+        body = phrase("SQ", self._modal("should", frame), ("nsubj", speaker), (HEAD, predicate))
         return phrase("SBARQ", ("obj", what), (HEAD, body))
 
     def _what_is(self, subject: Node, agreement: Agreement) -> Node:
@@ -579,12 +585,8 @@ class Grammar:
         main = replace(_word("VB", "VERB", verb, concept="recommend"), frame=frame)
         if how == "can":
             wanted = with_role(self._noun_phrase(replace(good, determiner="a")), frame, "ARG1")
-            modal = _word("MD", "AUX", self._chance.pick(("can", "could")))
-            return phrase("SQ", ("aux", modal), subject, (HEAD, phrase("VP", (HEAD, main), ("obj", wanted))))
+            modal = self._modal(self._chance.pick(("can", "could")), frame)
+            return phrase("SQ", modal, subject, (HEAD, phrase("VP", (HEAD, main), ("obj", wanted))))
         asked = with_role(self._noun_phrase(replace(thing, determiner="which", plural=True)), frame, "ARG1")
-        modal = _word("MD", "AUX", "would")
-        return phrase(
-            "SBARQ",
-            ("obj", asked),
-            (HEAD, phrase("SQ", ("aux", modal), subject, (HEAD, phrase("VP", (HEAD, main))))),
-        )
+        body = phrase("SQ", self._modal("would", frame), subject, (HEAD, phrase("VP", (HEAD, main))))
+        return phrase("SBARQ", ("obj", asked), (HEAD, body))

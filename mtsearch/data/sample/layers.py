@@ -89,18 +89,18 @@ def _bracket(node: Node) -> str:
     return f"({node.category} {inside})"
 
 
-def _spans(node: Node, start: int = 0) -> Iterator[tuple[Node, int, int]]:
+def spans(node: Node, start: int = 0) -> Iterator[tuple[Node, int, int]]:
     """Every node with the half-open range of tokens that it covers; parents first."""
     yield node, start, start + len(words(node))
     for child in node.children:
-        yield from _spans(child, start)
+        yield from spans(child, start)
         start += len(words(child))
 
 
 def entities(tree: Node) -> list[str]:
     """The BIO tag of each token."""
     tags = ["O"] * len(words(tree))
-    for node, start, end in _spans(tree):
+    for node, start, end in spans(tree):
         if node.entity:
             tags[start:end] = [f"B-{node.entity}", *[f"I-{node.entity}"] * (end - start - 1)]
     return tags
@@ -171,18 +171,18 @@ class Proposition:
 
 def propositions(tree: Node) -> list[Proposition]:
     """The predicates of a sentence from left to right."""
-    spans = list(_spans(tree))
+    nodes = list(spans(tree))
     return [
         Proposition(
             start,
             leaf.concept or leaf.lemma,
             tuple(
                 (label, first, end)
-                for node, first, end in sorted(spans, key=lambda span: span[1:])
+                for node, first, end in sorted(nodes, key=lambda span: span[1:])
                 for frame, label in node.roles
                 if frame == leaf.frame
             ),
         )
-        for leaf, start, _ in spans
+        for leaf, start, _ in nodes
         if leaf.frame
     ]

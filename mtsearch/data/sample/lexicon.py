@@ -118,6 +118,7 @@ _NOUNS = {
         "nightmare"
     ),
     "virtue": "~charm, ~humor/~wit, ~warmth, ~energy, ~depth, ~imagination, ~style",
+    "act": "visit, interview, review, call, order, purchase, repair, delay, study, sketch, ride, dance, run, swim",
 }
 POLAR_NOUNS: Mapping[str, float] = {
     "success": 1, "delight": 1, "treat": 1, "triumph": 2, "masterpiece": 2,
@@ -150,6 +151,12 @@ NAMES: Mapping[str, Name] = {
             "ORG",
             "Larkfield University, Northmoor College, Tarn Valley Press, Brackwell Laboratories, Eastgate Museum, "
             "Fernhill Railways",
+        ),
+        (
+            "institution",
+            "ORG",
+            "Geneva Press, Lisbon Laboratories, Oslo Railways, Cape Town College, New Delhi Museum, Boston Foundries, "
+            "Halvorn Press, Tarrow Laboratories, Petrell College, Carvane Foundries, Marlund, Brackwell, Fernhill",
         ),
     )
     for (text,) in _concepts(table)
@@ -186,6 +193,7 @@ _NEUTRAL_QUALITIES = {  # by kind of noun
     "building": "new, old, small/little, large/big, modern, historic",
     "area": "small/little, large/big, quiet/peaceful, busy",
     "event": "short/brief, long/lengthy, annual/yearly, local",
+    "act": "short/brief, long/lengthy",
     "finding": "distant/remote, tiny, rare/uncommon, unknown",
     "garment": "red, blue, green, black, white",
 }
@@ -372,6 +380,20 @@ VERBS: Mapping[str, Verb] = {
     ),
     **_group("shape", {1: "save/rescue, improve/enhance", -1: "weaken, waste", -2: "ruin/spoil"}),
     **_group("plain", {0: "have, follow, cover, stand, open, start/begin, think/believe"}),
+}
+
+ACTS: Mapping[str, tuple[str, ...]] = {  # verb -> nouns, each spelled like a verb, that it can also be done to
+    verb: tuple(acts.split())
+    for verb, acts in {
+        "cancel": "visit interview order purchase repair ride dance",
+        "postpone": "visit interview review call repair study run",
+        "organize": "visit interview ride dance run swim",
+        "observe": "dance repair delay",
+        "watch": "interview dance ride run swim",
+        "finish": "review study sketch call repair",
+        "review": "study sketch order",
+        "study": "sketch review delay",
+    }.items()
 }
 
 

@@ -57,12 +57,20 @@ class Node:
 
     def text(self) -> str:
         """The sentence as a person would write it."""
-        pieces: list[str] = []
+        text = ""
+        for leaf, (start, _) in zip(self.leaves(), self.offsets(), strict=True):
+            text = text.ljust(start) + leaf.word
+        return text
+
+    def offsets(self) -> list[tuple[int, int]]:
+        """For each leaf where it begins in the text and where it ends, in characters."""
+        spans: list[tuple[int, int]] = []
+        end = 0
         for leaf in self.leaves():
-            if pieces and leaf.word not in _NO_SPACE_BEFORE:
-                pieces.append(" ")
-            pieces.append(leaf.word)
-        return "".join(pieces)
+            start = end + (1 if spans and leaf.word not in _NO_SPACE_BEFORE else 0)
+            end = start + len(leaf.word)
+            spans.append((start, end))
+        return spans
 
 
 Part: TypeAlias = tuple[str, Node]

@@ -11,6 +11,7 @@ from mtsearch.data.sample.chance import Chance
 from mtsearch.data.sample.content import Content
 from mtsearch.data.sample.grammar import Grammar
 from mtsearch.data.sample.meaning import (
+    Advice,
     Attachment,
     Attribute,
     Belief,
@@ -19,6 +20,7 @@ from mtsearch.data.sample.meaning import (
     Event,
     Meaning,
     Question,
+    Recommendation,
     Remark,
     State,
     Statement,
@@ -250,6 +252,45 @@ def test_arguments_keep_their_roles_from_active_to_passive() -> None:
     assert len(seen) > 2
 
 
+def test_a_conceded_clause_is_an_argument_of_the_main_clause() -> None:
+    contrast = Contrast(is_so(PLOT, "predictable"), Event("watch", agent=WE, patient=FILM))
+    for seed in "0123456789":
+        tree = derive(contrast, seed)
+        words = layers.words(tree)
+        conceded = {
+            words[proposition.predicate]: " ".join(words[start:end]).lower()
+            for proposition in layers.propositions(tree)
+            for label, start, end in proposition.arguments
+            if label == "ARGM-ADV"
+        }
+        if "but" in words:
+            assert conceded == {}
+        else:
+            aside = "although" if "although" in tree.text().lower() else "though"
+            assert conceded == {"watched": f"{aside} the plot is predictable"}
+
+
+@pytest.mark.parametrize(
+    ("meaning", "modals"),
+    [
+        (Event("watch", agent=WE, patient=FILM, tense="future"), {"will"}),
+        (Advice(Event("tune", agent=None, patient=Thing("piano"))), {"can", "should"}),
+        (Recommendation(Thing("novel", "a")), {"can", "could", "would"}),
+        (Question(Event("watch", agent=CRITICS, patient=FILM)), {"can"}),
+    ],
+)
+def test_every_modal_is_an_argument(meaning: Meaning, modals: set[str]) -> None:
+    seen = set()
+    for seed in range(60):
+        tree = derive(meaning, str(seed))
+        leaves = list(tree.leaves())
+        arguments = [argument for proposition in layers.propositions(tree) for argument in proposition.arguments]
+        found = [start for label, start, end in arguments if label == "ARGM-MOD" and end == start + 1]
+        assert found == [place for place, leaf in enumerate(leaves) if leaf.category == "MD"]
+        seen |= {leaves[place].word.lower() for place in found}
+    assert seen == modals
+
+
 def test_every_argument_belongs_to_a_predicate_of_its_sentence(trees: list[Node]) -> None:
     def roles(node: Node) -> Iterator[int]:
         yield from (frame for frame, _ in node.roles)
@@ -271,7 +312,8 @@ def test_sentences_of_one_meaning_have_the_same_predicates_and_arguments() -> No
             (proposition.concept, label, frozenset(leaf.concept for leaf in leaves[start:end]) - {""})
             for proposition in layers.propositions(tree)
             for label, start, end in proposition.arguments
-            if not label.startswith("R-")  # a reduced relative clause has no pronoun
+            # A reduced relative clause has no pronoun, and with "but" no clause is an argument of the other.
+            if label not in ("R-ARG0", "R-ARG1", "ARGM-ADV")
         }
 
     for _ in range(100):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ COLUMNS = {
     "similarity": ["", "id", "sentence1", "sentence2", "similarity"],
 }
 PINNED = "5fcb367642e97642116149f96bb03fe176bed1bb3487fc17cc9661767aa80947"
+PINNED_ANNOTATED = "c6d3ed2e1862900a884a6a9508d5c164b255b41e77454470d7dfc4182f95106c"
 
 
 def rows(folder: Path, layer: str, split: str) -> list[list[str]]:
@@ -38,11 +40,28 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_output_is_pinned(corpus: Path) -> None:
     """If this fails on purpose, raise VERSION: caches are keyed by it."""
-    digest = hashlib.sha256()
-    for layer in sample.LAYERS:
+    labelled, annotated = hashlib.sha256(), hashlib.sha256()
+    for layer in sample.LABELLED_LAYERS:
         for split in ("train", "dev", "test"):
-            digest.update((corpus / layer / f"{split}.csv").read_bytes())
-    assert (sample.VERSION, digest.hexdigest()) == (1, PINNED)
+            labelled.update((corpus / layer / f"{split}.csv").read_bytes())
+    for layer in sample.ANNOTATED_LAYERS:
+        for path in sorted((corpus / layer).iterdir()):
+            annotated.update(path.read_bytes())
+    assert (sample.VERSION, labelled.hexdigest(), annotated.hexdigest()) == (2, PINNED, PINNED_ANNOTATED)
+
+
+def test_every_layer_has_a_file_for_each_split_and_there_is_no_other(corpus: Path) -> None:
+    endings = {
+        **dict.fromkeys(sample.LABELLED_LAYERS, (".csv",)),
+        "treebank": (".conllu",),
+        "entities": (".conll",),
+        "constituents": (".ptb",),
+        "propositions": (".conll", ".jsonl"),
+        "questions": (".json",),
+    }
+    expected = {f"{layer}/{split}{ending}" for layer, each in endings.items() for ending in each for split in SMALL}
+    assert contents(corpus).keys() == {*expected, "corpus.json"}
+    assert tuple(endings) == sample.LAYERS
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(corpus: Path, tmp_path: Path) -> None:
@@ -52,7 +71,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(corpus: Path
     assert not set(other.values()) & set(contents(corpus).values())
 
 
-@pytest.mark.parametrize("layer", sample.LAYERS)
+@pytest.mark.parametrize("layer", sample.LABELLED_LAYERS)
 def test_files_are_in_the_cs224n_layout(corpus: Path, layer: str) -> None:
     for split, size in SMALL.items():
         header, *body = rows(corpus, layer, split)
@@ -68,7 +87,7 @@ def test_files_are_in_the_cs224n_layout(corpus: Path, layer: str) -> None:
             assert all(0 <= float(label) <= 5 and len(label) == 3 for label in labels)
 
 
-@pytest.mark.parametrize("layer", sample.LAYERS)
+@pytest.mark.parametrize("layer", sample.LABELLED_LAYERS)
 def test_no_sentence_occurs_in_two_examples(corpus: Path, layer: str) -> None:
     texts = [row[2:-1] for split in SMALL for row in rows(corpus, layer, split)[1:]]
     flat = [text for row in texts for text in row]
@@ -77,10 +96,29 @@ def test_no_sentence_occurs_in_two_examples(corpus: Path, layer: str) -> None:
 
 def test_a_larger_train_split_begins_with_the_smaller_one_and_leaves_the_others(corpus: Path, tmp_path: Path) -> None:
     larger = sample.write(tmp_path / "larger", sizes={**SMALL, "train": 60})
-    for layer in sample.LAYERS:
+    for layer in sample.LABELLED_LAYERS:
         assert rows(larger, layer, "train")[: SMALL["train"] + 1] == rows(corpus, layer, "train")
         for split in ("dev", "test"):
             assert rows(larger, layer, split) == rows(corpus, layer, split)
+    annotated = [path for path in contents(corpus) if path.split("/")[0] in sample.ANNOTATED_LAYERS]
+    for path in annotated:
+        before, after = (corpus / path).read_bytes(), (larger / path).read_bytes()
+        if "train" not in path:
+            assert after == before
+        elif not path.startswith("questions"):  # of which the next test tells
+            assert after.startswith(before)
+            assert len(after) > len(before)
+
+
+def test_all_contexts_but_the_last_stay_in_a_larger_train_split(corpus: Path, tmp_path: Path) -> None:
+    larger = sample.write(tmp_path / "larger", sizes={**SMALL, "train": 60})
+    before, after = (
+        json.loads((folder / "questions" / "train.json").read_bytes())["data"][0]["paragraphs"]
+        for folder in (corpus, larger)
+    )
+    assert len(before) > 3
+    assert len(after) > len(before)
+    assert after[: len(before) - 1] == before[:-1]
 
 
 def test_writing_again_leaves_the_corpus_as_it_is(corpus: Path) -> None:
