@@ -13,7 +13,9 @@ __all__ = ["ColumnRole", "DataField", "DataSource", "FileFormat", "SplitName"]
 SplitName = Literal["train", "dev", "test"]
 _TagRole = Literal["pos", "pos_a", "pos_b", "entities", "entities_a", "entities_b"]
 ColumnRole = Literal["text", "text_a", "text_b", "words", "label", "id", _TagRole]
-FileFormat = Literal["cs224n", "csv", "tsv", "jsonl", "glue", "label_first", "trec"]
+_TextFormat = Literal["cs224n", "csv", "tsv", "jsonl", "glue", "snli", "label_first", "trec"]
+_StructuredFormat = Literal["conllu", "columns", "brackets", "props", "propositions", "squad"]
+FileFormat = Literal[_TextFormat, _StructuredFormat]
 """The keys of :data:`mtsearch.data.readers.READERS`, which says what each is."""
 
 

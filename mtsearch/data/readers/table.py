@@ -22,11 +22,13 @@ class Table:
         columns: names, in the order of a row's values.
         rows: those of the right width, in file order.
         refused: those that could not be split into columns.
+        num_unlabelled: rows left out because the data set itself gives them no label; they are not broken.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[Row]
     refused: Sequence[Refusal] = ()
+    num_unlabelled: int = 0
 
 
 class Reader(Protocol):
