@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mtsearch.config.yaml12 import dump
 from mtsearch.model.pruned import KeptHeads
 from mtsearch.tasks.contract import Inventory
 from mtsearch.tasks.metrics import Metric
+from mtsearch.tasks.metrics.micro import MicroAverage
 
 __all__ = ["Cut", "Origin", "Score", "dev_scores", "model_card"]
 
@@ -50,7 +51,7 @@ class Score:
 
     Attributes:
         value: the metric.
-        interval: 95%, by Wilson for an accuracy and else by the bootstrap; None where it is not known.
+        interval: 95%, by Wilson for an accuracy over examples and else by the bootstrap; None where it is not known.
         num_examples: that it is over; None where that is not known.
     """
 
@@ -110,27 +111,37 @@ def dev_scores(
             scores |= {key: Score(known[key]) for key in names if key in known}
             continue
         rows = table[(table["task"] == name) & (table["split"] == "dev")]
-        gold, predicted = (_values(rows[column].tolist(), inventories[name]) for column in ("gold", "prediction"))
+        # By what is predicted: gold may have a class that training did not show.
+        are_classes = set(rows["prediction"]) <= set(inventories[name].labels)
+        gold = _values(rows["gold"], are_classes)
         for place, key in enumerate(names):
             metric = metrics[task.metrics[place]]
+            if metric.key == "prediction":
+                predicted = _values(rows["prediction"], are_classes)
+            else:
+                predicted = [json.loads(text)[metric.key] for text in rows["scores"]]
             value = float(metric.compute(gold, predicted))
             interval = _interval(metric, gold, predicted, value) if place == 0 else None
             scores[key] = Score(value, interval, len(gold))
     return scores
 
 
-def _values(texts: Sequence[str], inventory: Inventory) -> list[Any]:
+def _values(texts: Iterable[str], are_classes: bool) -> list[Any]:
     """What ``predictions.parquet`` has as text: classes are as they are, everything else is JSON."""
-    labels = set(inventory.labels)
-    return [text if text in labels else json.loads(text) for text in texts]
+    return list(texts) if are_classes else [json.loads(text) for text in texts]
 
 
 def _interval(metric: Metric, gold: Sequence[Any], predicted: Sequence[Any], value: float) -> tuple[float, float]:
-    if metric.name == "accuracy":
+    if metric.name == "accuracy" and isinstance(gold[0], str):
         interval = binomtest(round(value * len(gold)), len(gold)).proportion_ci(method="wilson")
         return float(interval.low), float(interval.high)
-    draws = np.random.default_rng(0).integers(0, len(gold), (_RESAMPLES, len(gold)))
-    values = [metric.compute([gold[i] for i in draw], [predicted[i] for i in draw]) for draw in draws]
+    generator = np.random.default_rng(0)
+    draws = (generator.integers(0, len(gold), len(gold)) for _ in range(_RESAMPLES))
+    if isinstance(metric.compute, MicroAverage):
+        counts, ratio = metric.compute.counts(gold, predicted), metric.compute.ratio
+        values = [ratio(*counts[draw].sum(axis=0)) for draw in draws]
+    else:
+        values = [metric.compute([gold[i] for i in draw], [predicted[i] for i in draw]) for draw in draws]
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 
@@ -211,9 +222,9 @@ def _scores(scores: Mapping[str, Score]) -> str:
         for name, score in scores.items()
     ]
     note = (
-        "The interval says what other examples would do to the score (95%; Wilson's for accuracies, else the "
-        f"bootstrap's with {_RESAMPLES:,} resamples). It says nothing of other seeds, and the model was chosen on "
-        "these examples."
+        "The interval says what other examples would do to the score (95%; Wilson's for accuracies over examples, else "
+        f"the bootstrap's with {_RESAMPLES:,} resamples of them). It says nothing of other seeds, and the model was "
+        "chosen on these examples."
     )
     if all(score.interval is None for score in scores.values()):
         note = "Without intervals: the predictions were not kept. The model was chosen on these examples."

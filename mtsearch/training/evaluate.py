@@ -137,11 +137,12 @@ def evaluate(
     """
     result = predict(model, task, inventory, split, examples, batch_of, accelerator, batch_size)
     gold = [example.label for example in examples]
-    predicted = [prediction["prediction"] for prediction in result.predictions]
-    values = {name: float(metrics[name].compute(gold, predicted)) for name in task.metrics}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise NotFiniteError(f"{split.task}.{name} became {value}")
+    values = {}
+    for name in task.metrics:
+        predicted = [prediction[metrics[name].key] for prediction in result.predictions]
+        values[name] = float(metrics[name].compute(gold, predicted))
+        if not math.isfinite(values[name]):
+            raise NotFiniteError(f"{split.task}.{name} became {values[name]}")
     assert result.loss is not None  # the split has targets
     return Evaluation({**values, "loss": result.loss}, result.predictions)
 
@@ -168,16 +169,24 @@ def evaluate_on_dev(parts: Parts, task: TaskParts) -> Evaluation:
 def prediction_table(
     task: str, split: str, examples: Sequence[Example], predictions: Sequence[Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """One row per example: ``task, split, example, gold, prediction``, ``scores`` (JSON of what else was decoded)."""
+    """One row per example: ``task, split, example, gold, prediction``, ``scores`` (JSON of what else was decoded).
+
+    Classes are written as they are. Every other label is JSON, and so is what is predicted for it: text as well.
+    """
     return pd.DataFrame(
         {
             "task": task,
             "split": split,
             "example": [example.id for example in examples],
             "gold": [_text(example.label) for example in examples],
-            "prediction": [_text(prediction["prediction"]) for prediction in predictions],
+            "prediction": [
+                _text(prediction["prediction"])
+                if isinstance(example.label, str)
+                else json.dumps(prediction["prediction"])
+                for example, prediction in zip(examples, predictions, strict=True)
+            ],
             "scores": [
-                _text({key: value for key, value in prediction.items() if key != "prediction"})
+                json.dumps({key: value for key, value in prediction.items() if key != "prediction"})
                 for prediction in predictions
             ],
         }
