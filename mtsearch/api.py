@@ -228,6 +228,12 @@ def checkpoint_of(folder: Path, trial: str = "best") -> Path:
         ranking = best_trials(run, n=1)
         if ranking.empty:
             raise RunError(f"{folder}: no trial of this run has a score yet; name one with --trial")
+        if len(ranking) > 1:
+            winners = _few([f"{row['trial_id']} ({row['tasks']})" for row in ranking.to_dict("records")])
+            raise RunError(
+                f"{folder}: trials with different tasks are scored apart, so no one is best of all; name one with "
+                f"--trial, such as the best of its tasks: {winners}"
+            )
         trial = str(ranking["trial_id"].iloc[0])
     rows = run.trials[run.trials["trial_id"] == trial]
     if rows.empty:
@@ -300,20 +306,27 @@ def _loaded(source: Source | SearchSpace, overrides: Sequence[str]) -> tuple[Sea
 def _one_at_a_time(space: SearchSpace) -> list[Any]:
     """The default trial, and one for each option of each choice and each end of each range.
 
-    Among them is every encoder and data set, and whatever an encoder may refuse.
+    Among them is every encoder and data set, and whatever an encoder may refuse. A further set of the same tasks is
+    left out.
     """
     from mtsearch.config.space import Infeasible
 
     forced: list[dict[str, Any]] = [{}]
     for dimension in space.dimensions():
-        forced += [{**dict(dimension.branch), dimension.name: value} for value in dimension.domain.extremes]
+        forced += [dimension.params_with(value) for value in dimension.domain.extremes]
     configs = []
+    seen: set[tuple[str, str, str]] = set()
     for values in forced:
         try:
             draw = space.draw(lambda d, values=values: values.get(d.name, d.domain.middle))  # type: ignore[misc]
-            configs.append(space.config(draw))
+            config = space.config(draw)
         except Infeasible:
             continue  # told in the table, if it is ever drawn
+        rest = config.model_dump_json(exclude={"tasks"})
+        tasks = {(name, task.model_dump_json(), rest) for name, task in config.tasks.items()}
+        if not tasks <= seen:
+            seen |= tasks
+            configs.append(config)
     return configs
 
 

@@ -22,6 +22,7 @@ from mtsearch.errors import MtsearchError, RunError
 
 if TYPE_CHECKING:
     from mtsearch.search.tuner import Outcome
+    from mtsearch_analysis import Run
 
 __all__ = ["app", "main"]
 
@@ -92,7 +93,7 @@ def run(
 def check(space: SpaceArgument, set_: SetOption = None) -> None:
     """Validate a space; print its dimensions, its conditionals and its size."""
     from mtsearch.config.load import load_space
-    from mtsearch.console import dimension_table, objective_text
+    from mtsearch.console import dimension_table, grid_text, objective_text
 
     loaded = load_space(space, set_ or ())
     dimensions = loaded.dimensions()
@@ -100,6 +101,9 @@ def check(space: SpaceArgument, set_: SetOption = None) -> None:
     how_many = "uncountably many points" if points is None else f"{points:,} point{'s' if points != 1 else ''}"
     console.print(f"{space}: valid; {len(dimensions)} dimensions, {how_many}", markup=False, highlight=False)
     console.print(f"for {objective_text(loaded.objectives)}", markup=False, highlight=False, soft_wrap=True)
+    if loaded.grid_size is not None:
+        tried = grid_text(loaded.grid_size, loaded.num_trials())
+        console.print(f"by grid: {tried}, one trial each", markup=False, highlight=False)
     if dimensions:
         console.print(dimension_table(loaded))
     if loaded.refused_share:
@@ -305,20 +309,33 @@ def _more(trials: str | None) -> int:
 def _conclude(outcome: Outcome, command: str) -> None:
     """What has come of it, where to look next, and the exit code of an interrupted run."""
     from mtsearch.console import print_outcome
+    from mtsearch_analysis import task_set_table
 
-    page = None if outcome.best is None else _report(outcome.folder, None)
-    print_outcome(console, outcome, page, command)
+    has_scores = outcome.best is not None or bool(outcome.best_of_tasks)
+    page = _report(outcome.folder, None) if has_scores else None
+    task_sets = task_set_table(_read_run(outcome.folder))
+    print_outcome(console, outcome, page, command, task_sets.to_dict("records"))
     if not outcome.is_finished:
         raise typer.Exit(130)
-    if outcome.best is None:  # every trial failed: the command has not done what it was asked
+    if not has_scores:  # every trial failed: the command has not done what it was asked
         raise typer.Exit(1)
 
 
 def _report(folder: Path, out: Path | None) -> Path:
-    from mtsearch_analysis import load_run, write_report
+    from mtsearch_analysis import write_report
+
+    run = _read_run(folder)
+    try:
+        return write_report(run, out)
+    except (OSError, ValueError) as error:
+        raise RunError(str(error)) from error
+
+
+def _read_run(folder: Path) -> Run:
+    from mtsearch_analysis import load_run
 
     try:
-        return write_report(load_run(folder), out)
+        return load_run(folder)
     except (OSError, ValueError) as error:
         raise RunError(str(error)) from error
 

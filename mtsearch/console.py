@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ __all__ = [
     "dimension_table",
     "duration",
     "export_lines",
+    "grid_text",
     "number",
     "objective_text",
     "plan_lines",
@@ -39,6 +40,7 @@ __all__ = [
     "size",
 ]
 
+_MOST_SETS = 64  # rows of the table of tasks and sets of tasks
 _ROWS = 16  # of the live table; what does not fit a terminal scrolls it
 _COLOURS = {"running": "cyan", "completed": "green", "pruned": "yellow", "diverged": "red", "failed": "red"}
 
@@ -77,6 +79,14 @@ def dimension_table(space: SearchSpace) -> Table:
     for dimension in space.dimensions():
         table.add_row(Text(dimension.path), Text(str(dimension.domain)), Text(dimension.condition or "always"))
     return table
+
+
+def grid_text(num_points: int, num_trials: int) -> str:
+    """How much of a grid is tried, of so many points."""
+    how_many = f"{num_points:,} point{'s' if num_points != 1 else ''}"
+    if num_trials < num_points:
+        return f"the first {num_trials:,} of {how_many}"
+    return f"all {how_many}" if num_points > 1 else how_many
 
 
 class Watch:
@@ -132,9 +142,11 @@ class Watch:
         if self._done_before < done < state.target:
             each = (time.monotonic() - self._begun) / (done - self._done_before)
             parts.append(f"about {duration(each * (state.target - done))} to go")
-        best = state.ranking()[:1]
-        if best:
-            parts.append(f"best {best[0].best_score:.4f} ({best[0].trial_id})")
+        rankings = state.rankings()
+        if len(rankings) > 1:
+            parts.append(f"the best of each of {len(rankings)} sets of tasks")
+        elif rankings:
+            parts.append(f"best {rankings[0][0].best_score:.4f} ({rankings[0][0].trial_id})")
         if state.rungs:
             passed = Counter(rung for trial in feasible for rung in range(1, (trial.rung or 0) + 1))
             survivors = ", ".join(f"{passed[i]} at {r}" for i, r in enumerate(state.rungs, start=1))
@@ -159,7 +171,8 @@ def _trial_table(state: RunState, num_params: int) -> Table:
     tasks = _task_metrics(state)
     for column in ("trial", "status", "epoch", "best", *tasks, *(name.rsplit(".", 1)[-1] for name in names)):
         table.add_column(column, no_wrap=True, justify="left" if column in ("trial", "status") else "right")
-    ranked = state.ranking()
+    rankings = state.rankings()
+    ranked = rankings[0] if len(rankings) == 1 else [ranking[0] for ranking in rankings]
     others = [trial for trial in state.open if trial.best_score is None]
     for trial in [*ranked[: _ROWS - len(others)], *others]:
         score = "" if trial.best_score is None else f"{trial.best_score:.4f}"
@@ -198,11 +211,12 @@ def _line(event: Event, state: RunState) -> str:
         case Infeasible():
             return f"{event.trial_id} infeasible: {event.reason}"
         case Reported() if event.report["scores"]:
-            report = event.report
-            best = state.ranking()[0]
+            report, rankings = event.report, state.rankings()
+            best = next(ranking[0] for ranking in rankings if state.trials[event.trial_id] in ranking)
+            of = "the search" if len(rankings) == 1 else best.tasks
             return (
                 f"{event.trial_id} evaluation {report['evaluation']} (epoch {report['epoch']:g}): score "
-                f"{report['score']:.4f}; best of the search {best.best_score:.4f} ({best.trial_id})"
+                f"{report['score']:.4f}; best of {of} {best.best_score:.4f} ({best.trial_id})"
             )
         case Stopped():
             done = sum(not trial.is_open for trial in state.feasible)
@@ -217,7 +231,8 @@ def _params(params: Mapping[str, Any]) -> str:
 def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     """What is about to be searched, and where it is written."""
     search = space.search
-    budget = [f"{search.trials} trials"]
+    grid_size, num_trials = space.grid_size, space.num_trials()
+    budget = [f"{num_trials} trials" if grid_size is None else grid_text(grid_size, num_trials)]
     budget += [f"at most {duration(search.time)}"] if search.time else []
     budget += [f"at most {search.gpu_hours:g} GPU hours"] if search.gpu_hours else []
     how = f"{len(space.dimensions())} dimensions by {search.algorithm.name}, {search.scheduler.name} stops trials"
@@ -250,11 +265,12 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
             f"{plan.evaluations:.1f} evaluations a trial if the rungs stop as many as they can"
         )
     front = f", and {size(plan.front_bytes)} of each other trial on the Pareto front" if plan.front_bytes else ""
+    grid = "" if plan.grid_size is None else f"; {grid_text(plan.grid_size, plan.trials)} of the grid"
     limit = f", which stops at {duration(plan.time_limit)}" if plan.time_limit is not None else ""
     return [
         *(("found", line) for line in plan.found),
         ("objectives" if len(plan.objectives) > 1 else "objective", objective_text(plan.objectives)),
-        ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each"),
+        ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each{grid}"),
         (
             "placed",
             f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus} each, of {plan.cores:g} cores",
@@ -302,6 +318,36 @@ def _print_front(console: Console, outcome: Outcome) -> None:
     console.print(table)
 
 
+def _print_task_sets(console: Console, rows: Sequence[Mapping[Any, Any]]) -> None:
+    """What each task gains or loses by the tasks beside it, a row for each task and set of tasks."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("  task", "metric", "trained with", "trial", "score", "alone", "difference"):
+        table.add_column(column, justify="right" if column in ("score", "alone", "difference") else "left")
+    before = None
+    for row in rows[:_MOST_SETS]:
+        others = [task for task in row["tasks"].split("+") if task != row["task"]]
+        is_first, before = row["task"] != before, row["task"]
+        table.add_row(
+            f"  {row['task']}" if is_first else "",
+            row["metric"] if is_first else "",
+            ", ".join(others) or "nothing else",
+            row["best_trial"],
+            f"{row['score']:.4f}",
+            f"{row['alone']:.4f}" if row["num_pairs"] else "",
+            _difference(row) if row["num_pairs"] else "",
+        )
+    if len(rows) > _MOST_SETS:
+        table.add_row("  ..")
+    console.print(table)
+
+
+def _difference(row: Mapping[Any, Any]) -> str:
+    """``+0.0123``, or with its interval ``+0.0123 ± 0.0045 (3)`` of so many pairs."""
+    if row["num_pairs"] == 1:
+        return f"{row['difference']:+.4f}"
+    return f"{row['difference']:+.4f} ± {row['high'] - row['difference']:.4f} ({row['num_pairs']})"
+
+
 def export_lines(exported: Exported) -> list[tuple[str, str]]:
     """What was written, what it has less than what was trained, and how to use it."""
     folder, cut = os.path.relpath(exported.folder), exported.cut
@@ -324,12 +370,32 @@ def export_lines(exported: Exported) -> list[tuple[str, str]]:
     ]
 
 
-def print_outcome(console: Console, outcome: Outcome, page: Path | None, command: str) -> None:
-    """What a run came to: counts, the best trial with its scores and parameters, and where to look next."""
+def print_outcome(
+    console: Console,
+    outcome: Outcome,
+    page: Path | None,
+    command: str,
+    task_sets: Sequence[Mapping[Any, Any]] = (),
+) -> None:
+    """What a run came to: counts, the best trial with its scores and parameters, and where to look next.
+
+    Args:
+        console: where to.
+        outcome: of the run.
+        page: its report; None if there is none.
+        command: which takes it up again.
+        task_sets: rows of :func:`mtsearch_analysis.task_set_table`; shown if there is more than one set.
+    """
     folder = Path(os.path.relpath(outcome.folder))
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.counts.items()))
     pairs = [("ended", f"{outcome.reason}; {counts}; {duration(outcome.seconds)}")]
-    if outcome.best is None:
+    if outcome.best_of_tasks:
+        trial = next(iter(outcome.best_of_tasks.values()))
+        pairs += [
+            ("best", "no one trial: their scores are means over different tasks, which are compared one by one"),
+            ("score it", f"mtsearch evaluate {folder} --trial {trial}"),
+        ]
+    elif outcome.best is None:
         pairs.append(("best", f"no trial has a score; the column stop_reason of {folder / 'trials.parquet'} says why"))
     else:
         scores = ", ".join(f"{name} {value:.4f}" for name, value in outcome.scores.items() if name != "mean_score")
@@ -342,6 +408,11 @@ def print_outcome(console: Console, outcome: Outcome, page: Path | None, command
     if len(outcome.objectives) > 1:
         print_pairs(console, pairs)
         _print_front(console, outcome)
+        pairs = []
+    if len({row["tasks"] for row in task_sets}) > 1:
+        differences = "each task's main metric, and the difference to the task alone with the same settings"
+        print_pairs(console, [*pairs, ("task by task", differences)])
+        _print_task_sets(console, task_sets)
         pairs = []
     if outcome.retrained is not None:
         pairs.append(("retrained", f"{os.path.relpath(outcome.retrained)} (on train and dev)"))

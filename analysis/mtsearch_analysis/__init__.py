@@ -16,6 +16,7 @@ from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import pareto_figure, pareto_front
 from mtsearch_analysis.report import write_report
 from mtsearch_analysis.summary import summarise
+from mtsearch_analysis.task_sets import task_set_table
 
 __all__ = [
     "Run",
@@ -30,6 +31,7 @@ __all__ = [
     "pareto_figure",
     "pareto_front",
     "summarise",
+    "task_set_table",
     "task_table",
     "tasks_lost",
     "write_report",

@@ -18,11 +18,12 @@ def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.D
     """The best trials, best first, with all their columns and a leading ``rank`` from 1.
 
     A trial counts with its best evaluation so far, whatever became of it later. Ties go to the trial that saw
-    fewer examples, then to the one suggested first. Trials without a value are left out.
+    fewer examples, then to the one suggested first. Trials without a value are left out. Where trials with different
+    tasks are ranked apart (``run.ranks_apart``), each set of tasks has its own ranks from 1, one set after the other.
 
     Args:
         run: the run.
-        n: how many at most, at least 1; None for all.
+        n: how many at most, at least 1, of each ranking; None for all.
         metric: rank by this one (``task.metric`` or ``mean_score``) at each trial's best epoch; None for the
             main metric.
 
@@ -40,9 +41,13 @@ def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.D
         [column, "examples_seen", "number"],
         ascending=[run.direction_of(metric) == "minimize", True, True],
     )
-    ranked = ranked.head(len(ranked) if n is None else n).reset_index(drop=True)
-    ranked.insert(0, "rank", range(1, len(ranked) + 1))
-    return ranked
+    contests = pd.Series(0.0, index=ranked.index)
+    if run.ranks_apart(metric):
+        first = ranked.groupby("tasks")["number"].transform("min")
+        contests = first.rank(method="dense")
+        ranked = ranked.loc[contests.sort_values(kind="stable").index]
+    ranked.insert(0, "rank", ranked.groupby(contests).cumcount() + 1)
+    return ranked[ranked["rank"] <= (n or len(ranked))].reset_index(drop=True)
 
 
 def compare(run: Run, trial_id: str, other: str | None = None) -> pd.DataFrame:
@@ -54,13 +59,17 @@ def compare(run: Run, trial_id: str, other: str | None = None) -> pd.DataFrame:
     Args:
         run: the run.
         trial_id: the trial, such as ``t0003``.
-        other: against this one; None for the winner, or for the runner-up if ``trial_id`` is the winner.
+        other: against this one; None for the winner, or for the runner-up if ``trial_id`` is the winner (where
+            trials with different tasks are ranked apart, among those with the same tasks).
 
     Raises:
         ValueError: no such trial, or nobody to compare it with.
     """
     if other is None:
-        rivals = [str(name) for name in best_trials(run, n=2)["trial_id"] if name != trial_id]
+        ranked = best_trials(run, n=2)
+        if run.ranks_apart():
+            ranked = ranked[ranked["tasks"] == _trial(run, trial_id)["tasks"]]
+        rivals = [str(name) for name in ranked["trial_id"] if name != trial_id]
         if not rivals:
             raise ValueError(f"{run.path}: no other trial has a score yet; name the one to compare with")
         other = rivals[0]
@@ -84,11 +93,12 @@ def task_table(run: Run) -> pd.DataFrame:
 
     Columns: ``task``, ``metric``, ``score`` (the winner's), ``median`` (over completed trials), ``best_trial``,
     ``best_score`` and ``gap`` (how much better the best trial is than the winner; 0 where the winner is best).
-    Empty if no trial has a score.
+    Empty if no trial has a score, or no one trial wins because those with different tasks are ranked apart.
     """
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    winners = [] if run.ranks_apart() else best_trials(run, n=1).to_dict("records")
     completed = run.trials[run.trials["status"] == "completed"]
-    for winner in best_trials(run, n=1).to_dict("records"):
+    for winner in winners:
         for name in run.task_metrics:
             task, metric = split_metric(name)
             column = f"best/{name}"

@@ -20,7 +20,7 @@ __all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves"]
 def learning_curves(run: Run, metric: str = "mean_score", task: str = "", split: str = "dev") -> pd.DataFrame:
     """One metric of every trial over its evaluations, long, in the trials' order.
 
-    Columns: ``trial_id``, ``status``, ``rank`` (by the main metric, 1 for the winner, null without a score),
+    Columns: ``trial_id``, ``status``, ``rank`` (by the main metric, as in ``best_trials``; null without a score),
     ``metric`` (``task.metric``), ``evaluation``, ``epoch``, ``examples_seen``, ``seconds``, ``value``.
     Empty while nothing has been reported.
 
@@ -63,6 +63,8 @@ def curve_figure(frame: pd.DataFrame) -> go.Figure:
     winner = frame[(frame["rank"] == 1).fillna(False)]
     if not winner.empty:
         name = f"best: {escape(str(winner['trial_id'].iloc[0]))} ({winner['status'].iloc[0]})"
+        if winner["trial_id"].nunique() > 1:
+            name = "best of its tasks"
         figure.add_trace(_curves(winner, name=name, line={"color": WINNER_COLOUR, "width": 3.0}, opacity=1.0))
     return lay_out(
         figure,

@@ -93,8 +93,33 @@ class Run:
 
     @property
     def varied_columns(self) -> tuple[str, ...]:
-        """Those of ``config/*`` that differ between trials; present in some and absent in others counts."""
-        return tuple(c for c in self.config_columns if self.trials[c].nunique(dropna=False) > 1)
+        """``tasks`` if trials differ in it, and those of ``config/*`` that differ between trials.
+
+        Present in some and absent in others counts, but for a task's settings only among the trials that have the
+        task. Infeasible trials have no config, and do not count.
+        """
+        trials = self.trials[self.trials["status"] != "infeasible"]
+        tasks = trials["tasks"].dropna()
+        varied = ["tasks"] if tasks.nunique() > 1 else []
+        sets = tasks.str.split("+")
+        for column in self.config_columns:
+            values = trials[column]
+            if varied and column.startswith("config/tasks."):
+                task = column.split(".")[1]
+                values = values[sets.index[[task in tasks for tasks in sets]]]
+            if values.nunique(dropna=False) > 1:
+                varied.append(column)
+        return tuple(varied)
+
+    def ranks_apart(self, metric: str | None = None) -> bool:
+        """Whether trials with different tasks cannot be ranked together: by a mean over each trial's own tasks.
+
+        Args:
+            metric: None for the main metric.
+        """
+        if (metric or self.main_metric) != "mean_score" or self.objective.scored_tasks is not None:
+            return False
+        return bool(self.trials.loc[self.trials["score"].notna(), "tasks"].nunique() > 1)
 
     def direction_of(self, metric: str) -> Direction:
         """Whether more or less of a metric is better: losses and costs are minimised, every other metric is a score."""

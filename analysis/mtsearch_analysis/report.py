@@ -95,8 +95,8 @@ def _key_figures(run: Run) -> list[tuple[str, str, str]]:
     became = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
     figures = [
         (f"Best {run.main_metric}", wording.score(best["score"].iloc[0]), str(best["trial_id"].iloc[0]))
-        if len(best)
-        else (f"Best {run.main_metric}", "–", "no score yet"),
+        if len(best) == 1
+        else (f"Best {run.main_metric}", "–", "one for each set of tasks" if len(best) else "no score yet"),
         ("Trials", f"{len(run.trials):,}", became),
         ("Training time", wording.duration(run.trials["seconds"].sum()), "summed over trials"),
         ("Examples", wording.large(float(run.trials["examples_seen"].sum())), "summed over trials"),
@@ -109,7 +109,7 @@ def _key_figures(run: Run) -> list[tuple[str, str, str]]:
 
 def _winner(run: Run) -> dict[str, Any] | None:
     best = best_trials(run, n=1)
-    if best.empty:
+    if len(best) != 1:
         return None
     row = best.iloc[0]
     tasks = [
@@ -255,7 +255,6 @@ def _figures(run: Run) -> dict[str, list[_Figure]]:
     main_task, main_metric = split_metric(run.main_metric)
     curves = learning_curves(run, metric=main_metric, task=main_task)
     best_so_far = anytime(run)
-    parallel = parallel_figure(run)
     num_axes = max(len(run.varied_columns) + 1, 3)
     return {
         "curves": [
@@ -286,7 +285,9 @@ def _figures(run: Run) -> dict[str, list[_Figure]]:
             for position, name in enumerate(run.task_metrics)
             if name != run.main_metric
         ],
-        "anytime": [
+        "anytime": []
+        if run.ranks_apart()
+        else [
             _figure(
                 "anytime-seconds",
                 f"Best {run.main_metric} so far over the time since the first trial started.",
@@ -298,13 +299,15 @@ def _figures(run: Run) -> dict[str, list[_Figure]]:
                 anytime_figure(best_so_far, against="examples_seen"),
             ),
         ],
-        "parallel": [
+        "parallel": []
+        if run.ranks_apart()
+        else [
             _figure(
                 "parallel",
                 "A line is a trial that has a score; it crosses each axis at its value of that setting. "
                 f"Grey lines have the worst {run.main_metric}, blue ones are between, orange ones are near the best; "
                 "the thick one is the best trial.",
-                parallel,
+                parallel_figure(run),
                 min_width_px=125 * num_axes,
             )
         ],

@@ -8,6 +8,7 @@ from mtsearch_analysis.best import best_trials, tasks_lost
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.pareto import pareto_front
 from mtsearch_analysis.tables import STATUSES, split_metric
+from mtsearch_analysis.task_sets import task_set_table
 from mtsearch_analysis.wording import count, duration, large, listing, score
 
 __all__ = ["summarise"]
@@ -56,6 +57,8 @@ def _what_won(run: Run) -> list[str]:
     ranked = best_trials(run, n=None)
     if ranked.empty:
         return ["No trial has reported a score yet."]
+    if run.ranks_apart():
+        return _what_won_of_each_task(run)
     winner = ranked.iloc[0]
     won = f"The best trial is {winner['trial_id']} with {run.main_metric} {score(winner['score'])}"
     if pd.notna(winner["best/epoch"]):
@@ -76,7 +79,21 @@ def _what_won(run: Run) -> list[str]:
     return [f"{won}."]
 
 
+def _what_won_of_each_task(run: Run) -> list[str]:
+    table = task_set_table(run)
+    best = table.loc[table.groupby("task", sort=False)["score"].idxmax()]
+    cases = [
+        f"on {row['task']} in trials with {row['tasks']} ({row['metric']} {score(row['score'])}"
+        + (f", {row['difference']:+.4f} against the task alone)" if row["num_pairs"] else ")")
+        for row in best.to_dict("records")
+    ]
+    means = "Trials are scored on their own tasks, so no one of them is best of all"
+    return [f"{means}; the highest mean score is {listing(cases)}." if cases else f"{means}."]
+
+
 def _where_it_lost(run: Run) -> list[str]:
+    if run.ranks_apart():
+        return []
     if best_trials(run, n=2).shape[0] < 2 or len(run.task_metrics) < 2:
         return []
     lost = tasks_lost(run)

@@ -219,12 +219,14 @@ class Objective:
         direction: whether more or less of it is better.
         task_metrics: each task's main metric as ``task.metric``, in the order of the tasks.
         others: what else the search is for, with its direction; empty for a search with one objective.
+        scored_tasks: the tasks that ``mean_score`` is the mean of; None for each trial's own.
     """
 
     metric: str = "mean_score"
     direction: Direction = "maximize"
     task_metrics: tuple[str, ...] = field(default=())
     others: Mapping[str, Direction] = field(default_factory=dict)
+    scored_tasks: tuple[str, ...] | None = None
 
     @property
     def metrics(self) -> Mapping[str, Direction]:
@@ -238,17 +240,20 @@ class Objective:
             "mtsearch_direction": self.direction,
             "mtsearch_task_metrics": json.dumps(self.task_metrics),
             "mtsearch_other_metrics": json.dumps(dict(self.others)),
+            "mtsearch_scored_tasks": json.dumps(self.scored_tasks),
         }
 
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> Objective:
         """The objective that a file's metadata records."""
         metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        scored_tasks = json.loads(metadata.get("mtsearch_scored_tasks", "null"))
         return cls(
             metric=metadata.get("mtsearch_metric", cls.metric),
             direction="minimize" if metadata.get("mtsearch_direction") == "minimize" else "maximize",
             task_metrics=tuple(json.loads(metadata.get("mtsearch_task_metrics", "[]"))),
             others=json.loads(metadata.get("mtsearch_other_metrics", "{}")),
+            scored_tasks=None if scored_tasks is None else tuple(scored_tasks),
         )
 
 
@@ -257,7 +262,7 @@ _TIME = pa.timestamp("ms", tz="UTC")
 TRIALS = Table(
     name="trials",
     file="trials.parquet",
-    version=2,
+    version=3,
     columns=(
         Column("trial_id", pa.string(), "", "the trial's name, such as t0003", nullable=False),
         Column("number", pa.int32(), "trials", "order of suggestion, from 0", nullable=False),
@@ -266,6 +271,7 @@ TRIALS = Table(
         Column("rung", pa.int32(), "rungs", "ASHA rungs passed; null without a trial scheduler"),
         Column("attempts", pa.int32(), "attempts", "how often it was started", nullable=False),
         Column("config_hash", pa.string(), "", "the same for equal configs", nullable=False),
+        Column("tasks", pa.string(), "", "its tasks in the order of its config: pos+ner", since=3),
         Column("seed", pa.int64(), "", "training.seed of its config"),
         Column("evaluations", pa.int32(), "evaluations", "how often it reported", nullable=False),
         Column("epoch", pa.float64(), "epochs", "how far it trained"),

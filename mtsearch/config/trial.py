@@ -375,6 +375,11 @@ class SearchConfig(Frozen):
         """The objective that says what is best."""
         return self.metrics[0]
 
+    @property
+    def scores_own_tasks(self) -> bool:
+        """Whether a trial's score is the mean over its own tasks, so that it cannot be compared across sets of tasks."""
+        return self.primary == "mean_score" and self.scored_tasks is None
+
 
 class Resources(Frozen):
     """What one trial occupies."""

@@ -63,6 +63,9 @@ def enough_trials(state: RunState, space: SearchSpace) -> str | None:
     budget = space.search.gpu_hours
     if budget is not None and gpu_hours >= budget:
         return f"the budget of {budget:g} GPU hours is spent"
+    if space.grid_size is not None and len(state.trials) >= space.grid_size:
+        one = space.grid_size == 1
+        return "the grid's one point is tried" if one else f"all {space.grid_size} points of the grid are tried"
     if len(state.feasible) < state.target:
         return None
     return "the one trial is done" if state.target == 1 else f"all {state.target} trials are done"
@@ -153,8 +156,8 @@ class Driver:
         return trial_id, self.assignment(trial)
 
     def _suggest(self) -> str | None:
-        problem = ""
-        for _ in range(_MOST_INFEASIBLE_IN_A_ROW):
+        problem, grid_size = "", self._space.grid_size
+        for _ in range(_MOST_INFEASIBLE_IN_A_ROW if grid_size is None else grid_size - len(self.state.trials)):
             number = len(self.state.trials)
             start = self._next_start()
             point = None if start is None else self._space.start_params()[start]
@@ -183,6 +186,8 @@ class Driver:
                 )
             )
             self._proposals.tell(self.state.trials[trial_id])
+        if grid_size is not None:
+            return None
         self.fault = ConfigError(
             f"{self._space.name}: {_MOST_INFEASIBLE_IN_A_ROW} suggestions in a row break a rule, "
             f"the last one: {problem}; narrow the space so that fewer do"

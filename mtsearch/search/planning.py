@@ -31,6 +31,7 @@ class Plan:
         found: lines about the encoder and the data.
         objectives: what is searched for, with its direction; the first one says what is best.
         trials: how many.
+        grid_size: how many points the grid has that they are taken from; None where it is no grid.
         most_evaluations: of the longest trial.
         footprint: what a trial holds, and how many run at a time.
         cores: of all machines.
@@ -49,6 +50,7 @@ class Plan:
     found: tuple[str, ...]
     objectives: Mapping[str, Direction]
     trials: int
+    grid_size: int | None
     most_evaluations: int
     footprint: Footprint
     cores: float
@@ -79,7 +81,8 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
     search = space.search
     with connected(address):
         machines = nodes()
-        footprint = find_footprint(space.resources, machines, search.trials, search.concurrency)
+        num_trials = space.num_trials()
+        footprint = find_footprint(space.resources, machines, num_trials, search.concurrency)
     default = space.config(space.default)
     objective = Objective(search.primary, search.scored_tasks)
     trial = Place(None, place.data_root, footprint.cpus, "cuda" if footprint.gpus else "cpu")
@@ -90,18 +93,24 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
     at = rungs(search.scheduler, most) if isinstance(search.scheduler, Asha) else ()
     evaluations = expected_evaluations(at, factor, most)
     probed = probe(build(default, trial, objective))
-    rounds = -(-search.trials // footprint.concurrency)
+    task_sets = space.task_sets()
+    # Trials with more tasks take longer: about as many times as they have more.
+    size = sum(map(len, task_sets)) / len(task_sets) / len(default.tasks)
+    rounds = size * -(-num_trials // footprint.concurrency)
+    num_rankings = len(task_sets) if search.scores_own_tasks else 1
     return Plan(
         found=tuple(found),
         objectives=space.objectives,
-        trials=search.trials,
+        trials=num_trials,
+        grid_size=space.grid_size,
         most_evaluations=most,
         footprint=footprint,
         cores=sum(machine.get("CPU", 0) for machine in machines),
         rungs=at,
         reduction_factor=factor,
         evaluations=evaluations,
-        kept_bytes=2 * search.keep.best * probed.weight_bytes,  # the best and the last checkpoint of each
+        # the best and the last checkpoint of each
+        kept_bytes=2 * min(num_trials, search.keep.best * num_rankings) * probed.weight_bytes,
         front_bytes=2 * probed.weight_bytes if search.keep.front and len(search.metrics) > 1 else 0,
         running_bytes=footprint.concurrency * (2 + _STATE_RATIO) * probed.weight_bytes,
         trial_seconds=probed.seconds(probed.num_evaluations),

@@ -22,7 +22,7 @@ from optuna.trial import TrialState as OptunaState
 
 from mtsearch.config.domains import Categorical, Domain, Float, Int
 from mtsearch.config.space import Dimension, Infeasible, SearchSpace
-from mtsearch.config.trial import Algorithm, Random, Tpe, TrialConfig
+from mtsearch.config.trial import Algorithm, Grid, Random, Tpe, TrialConfig
 from mtsearch.search.journal import JournalFile
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import Status
@@ -93,13 +93,15 @@ class Proposals:
         self._journal.close()
 
     def propose(self, number: int, start: Mapping[str, Any] | None = None) -> Proposal:
-        """The next trial.
+        """The next trial: of a grid its point of this number.
 
         Args:
             number: how many were proposed before it.
             start: values to take, by the dimensions' names; the algorithm chooses the rest.
         """
         self._study.sampler = build_sampler(self._space.search.algorithm, self._space.search.seed, number)
+        if isinstance(self._space.search.algorithm, Grid):
+            start = self._space.point(number)
         if start is not None:
             self._study.enqueue_trial(dict(start))
         trial = self._study.ask()
@@ -211,7 +213,7 @@ def build_sampler(algorithm: Algorithm, seed: int, number: int) -> BaseSampler:
     """
     own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
     match algorithm:
-        case Random():
+        case Random() | Grid():  # of a grid's point nothing is left to draw
             return RandomSampler(seed=own_seed)
         case Tpe():
             with warnings.catch_warnings():

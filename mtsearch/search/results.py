@@ -67,11 +67,15 @@ class Tables:
     Args:
         folder: the run folder.
         objectives: what is searched for, with its direction; the first one says what is best.
+        scored_tasks: the tasks in ``mean_score``; None for each trial's own.
     """
 
-    def __init__(self, folder: Path, objectives: Mapping[str, Direction]) -> None:
+    def __init__(
+        self, folder: Path, objectives: Mapping[str, Direction], scored_tasks: tuple[str, ...] | None = None
+    ) -> None:
         self._folder = folder
         self._objectives = objectives
+        self._scored_tasks = scored_tasks
         self._metrics = _LongTable(METRICS)
         self._interference = _LongTable(INTERFERENCE)
         self._gates = _LongTable(GATES)
@@ -96,7 +100,7 @@ class Tables:
             return
         task_metrics = dict.fromkeys(name for trial in state.feasible for name in _task_metrics(trial.config))
         (metric, direction), *others = self._objectives.items()
-        metadata = Objective(metric, direction, tuple(task_metrics), dict(others)).metadata()
+        metadata = Objective(metric, direction, tuple(task_metrics), dict(others), self._scored_tasks).metadata()
         rows = [trial_row(trial, self._folder) for trial in state.trials.values()]
         if others:
             front = {trial.trial_id for trial in state.front(self._objectives)}
@@ -177,6 +181,7 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
         "rung": trial.rung,
         "attempts": trial.attempts,
         "config_hash": trial.config_hash,
+        "tasks": trial.tasks or None,
         "seed": trial.config["training"]["seed"] if trial.config else None,
         "evaluations": trial.evaluation if not trial.scores else max(trial.scores),
         "epoch": trial.epoch,
@@ -220,9 +225,12 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def kept(state: RunState, keep: Keep, objectives: Mapping[str, Direction]) -> list[TrialState]:
-    """The trials whose weights stay: the best of those that stopped, the Pareto front, and every one that goes on."""
-    stopped = [trial for trial in state.ranking() if not trial.is_open]
-    best = stopped[: keep.best]
+    """The trials whose weights stay: the best of those that stopped, the Pareto front, and every one that goes on.
+
+    The best are as many of each ranking: where sets of tasks are not compared, of each set.
+    """
+    stopped = ([trial for trial in ranking if not trial.is_open] for ranking in state.rankings())
+    best = [trial for ranking in stopped for trial in ranking[: keep.best]]
     front = [trial for trial in state.front(objectives) if trial not in best] if keep.front else []
     return best + front + state.open
 

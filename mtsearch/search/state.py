@@ -93,6 +93,11 @@ class TrialState:
         text = "\n".join(f"{task} {found['hash']}" for task, found in sorted(self.data.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def tasks(self) -> str:
+        """Its tasks: ``pos+ner``."""
+        return "+".join(self.config.get("tasks", ()))
+
     def objective_values(self, objectives: Iterable[str]) -> list[float]:
         """These metrics at its best evaluation; NaN for one that was not measured there, or is not finite."""
         found = (self.best_scores.get(name) for name in objectives)
@@ -115,6 +120,7 @@ class RunState:
         target: how many trials it is to have, infeasible ones not counted.
         extra: how many of them go beyond what the space asks for.
         rungs: evaluations at which the trial scheduler decides; None without one.
+        scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
         trials: by id, in the order of suggestion.
         seconds: that drivers have spent on it.
         seconds_granted_from: what ``seconds`` was when the time budget began: an extension gets a budget anew.
@@ -127,6 +133,7 @@ class RunState:
     target: int = 0
     extra: int = 0
     rungs: tuple[int, ...] | None = None
+    scores_own_tasks: bool = False
     trials: dict[str, TrialState] = field(default_factory=dict)
     seconds: float = 0.0
     seconds_granted_from: float = 0.0
@@ -181,6 +188,7 @@ class RunState:
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
         self.rungs, self.ended = event.rungs, None
+        self.scores_own_tasks = _scores_own_tasks(event.identity)
         if event.extended:
             self.seconds_granted_from, self.gpu_seconds_granted_from = self.seconds, self.gpu_seconds
             self.retrained = None
@@ -231,13 +239,29 @@ class RunState:
         """GPU time of all trials."""
         return sum(trial.gpu_seconds for trial in self.trials.values())
 
-    def ranking(self) -> list[TrialState]:
-        """The trials with a score, best first, whatever became of them.
+    def rankings(self) -> list[list[TrialState]]:
+        """The trials with a score, best first, whatever became of them; those that can be compared are one list.
 
-        Ties go to the trial that saw fewer examples, then to the one suggested first, as in the report.
+        That is all of them, or if scores are means over each trial's own tasks those with the same tasks. Ties go to
+        the trial that saw fewer examples, then to the one suggested first, as in the report.
         """
-        scored = [(trial.best_score, trial) for trial in self.trials.values() if trial.best_score is not None]
-        return [trial for _, trial in sorted(scored, key=lambda row: (-row[0], row[1].examples_seen, row[1].number))]
+        contests: dict[str, list[tuple[float, TrialState]]] = {}
+        for trial in self.trials.values():
+            if trial.best_score is not None:
+                contest = trial.tasks if self.scores_own_tasks else ""
+                contests.setdefault(contest, []).append((trial.best_score, trial))
+        for scored in contests.values():
+            scored.sort(key=lambda row: (-row[0], row[1].examples_seen, row[1].number))
+        return [[trial for _, trial in scored] for scored in contests.values()]
+
+    def ranking(self) -> list[TrialState]:
+        """All rankings, one after the other."""
+        return list(itertools.chain.from_iterable(self.rankings()))
+
+    def winner(self) -> TrialState | None:
+        """The best trial; None if no trial has a score, or no one of them is best of all."""
+        rankings = self.rankings()
+        return rankings[0][0] if len(rankings) == 1 else None
 
     def front(self, objectives: Mapping[str, Direction]) -> list[TrialState]:
         """The completed trials on the Pareto front, best first; none where there is one objective."""
@@ -250,6 +274,13 @@ class RunState:
     def counts(self) -> dict[Status, int]:
         """How many trials have each status."""
         return dict(Counter(trial.status for trial in self.trials.values()))
+
+
+def _scores_own_tasks(identity: Mapping[str, Any]) -> bool:
+    search = identity.get("search", {})
+    metric = search.get("metric")
+    primary = metric[0] if isinstance(metric, list | tuple) else metric
+    return primary == "mean_score" and search["scored_tasks"] is None
 
 
 def fold(events: Iterable[Event]) -> RunState:

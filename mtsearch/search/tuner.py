@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -68,7 +68,7 @@ class Outcome:
 
     Attributes:
         folder: the run folder.
-        best: id of the winner, by the first objective; None if no trial has a score.
+        best: id of the winner, by the first objective; None if no trial has a score, or no one is best of all.
         score: its best score.
         scores: every dev metric of it at that evaluation.
         params: what was chosen for it, by dimension.
@@ -80,6 +80,8 @@ class Outcome:
         seconds: that drivers have spent on the search.
         reason: why it ended, in words.
         is_finished: False if the next run goes on with it.
+        best_of_tasks: id of the best trial of each set of tasks (``pos+ner``), where scores are means over each
+            trial's own tasks and several sets were tried: then no one trial is best of all. Empty otherwise.
     """
 
     folder: Path
@@ -95,6 +97,7 @@ class Outcome:
     seconds: float
     reason: str
     is_finished: bool
+    best_of_tasks: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_search(
@@ -137,7 +140,7 @@ def run_search(
     scheduler = space.search.scheduler
     own_rungs = rungs(scheduler, most) if isinstance(scheduler, Asha) else None
     with EventLog(folder) as log:
-        tables = Tables(folder, space.objectives)
+        tables = Tables(folder, space.objectives, space.search.scored_tasks)
         state = RunState()
         for event in read_events(folder):
             state.apply(event)
@@ -146,7 +149,7 @@ def run_search(
         extra = _extra_trials(space, folder, state, extra_trials, in_process)
         with nullcontext() if in_process else connected(address) as dashboard:
             machines = [this_machine()] if in_process else nodes()
-            target = space.search.trials + extra
+            target = space.num_trials(extra)
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
             if not state.trials:
                 write_text(folder / "space.yaml", space_text if space_text is not None else space.to_yaml())
@@ -222,18 +225,23 @@ def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int
             f"{folder}: a run folder belongs to one space, but this one differs from the one it was made for: {shown}; "
             "choose another --name"
         )
-    state.target = space.search.trials + state.extra
+    state.target = space.num_trials(state.extra)
     if not wanted:
         if _is_finished(state, space):
             remedy = "begin another" if in_process else "go on with --trials +N, or begin another"
             raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {remedy} with --name")
         return state.extra
+    if _is_finished(state, space) and len(state.trials) == space.grid_size:
+        raise RunError(
+            f"{folder}: this run is finished ({finished_because(state, space)}), and its grid has no further point; "
+            "begin another with --name"
+        )
     so_far = len(state.feasible) if _is_finished(state, space) else state.target
     return so_far + wanted - space.search.trials
 
 
 def _is_finished(state: RunState, space: SearchSpace) -> bool:
-    to_retrain = space.search.retrain_best and state.retrained is None and bool(state.ranking())
+    to_retrain = space.search.retrain_best and state.retrained is None and state.winner() is not None
     return finished_because(state, space) is not None and not to_retrain
 
 
@@ -296,7 +304,7 @@ def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
 
     A schedule of updates is that of the search; ``plateau`` may cut later, since dev is now trained on.
     """
-    winner = next(iter(driver.state.ranking()), None)
+    winner = driver.state.winner()
     if winner is None:
         return
     training = {**winner.config["training"], "early_stopping_patience": None}
@@ -411,7 +419,7 @@ def _data(state: RunState) -> dict[str, Any]:
 
 
 def _outcome(folder: Path, state: RunState, space: SearchSpace, reason: str) -> Outcome:
-    winner = next(iter(state.ranking()), None)
+    winner, rankings = state.winner(), state.rankings()
     checkpoint = folder / winner.best_checkpoint if winner and winner.best_checkpoint else None
     return Outcome(
         folder=folder,
@@ -430,4 +438,5 @@ def _outcome(folder: Path, state: RunState, space: SearchSpace, reason: str) -> 
         seconds=state.seconds,
         reason=reason,
         is_finished=_is_finished(state, space),
+        best_of_tasks={ranking[0].tasks: ranking[0].trial_id for ranking in rankings} if len(rankings) > 1 else {},
     )

@@ -104,6 +104,11 @@ def _checkpoint_of(folder: Path) -> Path:
     ranking = best_trials(load_run(folder), n=1)
     if ranking.empty:
         raise RunError(f"{folder}: no trial of this run has a score yet")
+    if len(ranking) > 1:
+        raise RunError(
+            f"{folder}: its trials have different tasks and are scored apart, so no one is best; name the checkpoint "
+            "of one of them"
+        )
     checkpoint = ranking["checkpoint"].iloc[0]
     if not isinstance(checkpoint, str):
         raise RunError(f"{folder}: the weights of its best trial were not kept; name another trial's checkpoint")
