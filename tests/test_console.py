@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from mtsearch.console import Watch, duration, number, objective_text, print_outcome, size
+from mtsearch.console import Watch, duration, grid_text, number, objective_text, print_outcome, size
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState
 from mtsearch.search.tuner import FrontTrial, Outcome
@@ -74,6 +77,47 @@ def test_a_terminal_shows_progress_best_rungs_and_rows() -> None:
     assert shown.index("best 0.7500") < shown.index("pruned")
 
 
+def sets_of_tasks() -> list[Event]:
+    told = Story().begun(trials=3, rungs=None, own_tasks=True)
+    for i, (tasks, score) in enumerate([("a", 0.5), ("a+b", 0.75), ("a", 0.25)]):
+        told.suggested(i, params={"tasks": tasks}, tasks=tasks).started(i).reported(i, 1, score)
+    return told.events
+
+
+def test_trials_of_other_tasks_are_not_called_better_or_worse() -> None:
+    out = io.StringIO()
+    with Watch(Console(file=out)) as watch:
+        follow(watch, sets_of_tasks())
+    said = [line.split("] ")[1] for line in out.getvalue().splitlines() if "evaluation" in line]
+    assert [line.split("; ")[1] for line in said] == [
+        "best of the search 0.5000 (t0000)",
+        "best of a+b 0.7500 (t0001)",
+        "best of a 0.5000 (t0000)",
+    ]
+
+
+def test_a_terminal_shows_the_best_of_each_set_of_tasks() -> None:
+    out = io.StringIO()
+    with Watch(Console(file=out, force_terminal=True, width=160)) as watch:
+        follow(watch, sets_of_tasks())
+    last = out.getvalue().split("the best of each of 2 sets of tasks")[-1]
+    assert [name for name in ("t0000", "t0001", "t0002") if name in last] == ["t0000", "t0001"]
+    assert "a+b" in last
+
+
+@pytest.mark.parametrize(
+    ("num_points", "num_trials", "text"),
+    [
+        (16, 16, "all 16 points"),
+        (16, 5, "the first 5 of 16 points"),
+        (1, 1, "1 point"),
+        (2000, 2000, "all 2,000 points"),
+    ],
+)
+def test_how_much_of_a_grid_is_tried(num_points: int, num_trials: int, text: str) -> None:
+    assert grid_text(num_points, num_trials) == text
+
+
 def test_objectives_are_named_with_their_direction() -> None:
     assert objective_text({"mean_score": "maximize"}) == "mean_score (more is better)"
     assert objective_text({"mean_score": "maximize", "open_heads": "minimize"}) == (
@@ -102,9 +146,9 @@ TRADED = Outcome(
 )
 
 
-def conclusion(outcome: Outcome) -> list[str]:
+def conclusion(outcome: Outcome, task_sets: Sequence[dict[str, Any]] = ()) -> list[str]:
     out = io.StringIO()
-    print_outcome(Console(file=out, width=100), outcome, None, "mtsearch run")
+    print_outcome(Console(file=out, width=100), outcome, None, "mtsearch run", task_sets)
     return [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
 
@@ -132,3 +176,55 @@ def test_a_long_front_is_cut_and_an_empty_one_is_said() -> None:
 def test_one_objective_has_no_front() -> None:
     single = replace(TRADED, objectives={"mean_score": "maximize"}, front=())
     assert not any(line.startswith("front") for line in conclusion(single))
+
+
+def task_set(
+    task: str, tasks: str, score: float, pairs: tuple[int, float, float, float] | None = None
+) -> dict[str, Any]:
+    """A row; ``pairs`` are how many, the score alone, the difference and half its interval."""
+    num_pairs, alone, difference, half = pairs or (0, math.nan, math.nan, math.nan)
+    row = {"task": task, "metric": "accuracy", "tasks": tasks, "num_trials": 1, "score": score, "best_trial": "t0009"}
+    return {
+        **row,
+        "num_pairs": num_pairs,
+        "alone": alone,
+        "difference": difference,
+        "low": difference - half,
+        "high": difference + half,
+    }
+
+
+ROWS = [
+    task_set("a", "a", 0.5),
+    task_set("a", "a+b", 0.625, (3, 0.5, 0.125, 0.01)),
+    task_set("b", "b", 0.75),
+    task_set("b", "a+b", 0.5, (1, 0.75, -0.25, math.nan)),
+]
+
+
+def test_sets_of_tasks_are_compared_task_by_task_and_no_trial_is_called_best() -> None:
+    apart = replace(
+        TRADED, objectives={"mean_score": "maximize"}, front=(), best=None, score=None, scores={}, params={}
+    )
+    lines = conclusion(replace(apart, best_of_tasks={"a": "t0000", "b": "t0001", "a+b": "t0002"}), ROWS)
+    assert "best no one trial: their scores are means over different tasks, which are compared one by one" in lines
+    assert "score it mtsearch evaluate runs/traded --trial t0000" in lines
+    start = next(i for i, line in enumerate(lines) if line.startswith("task by task"))
+    assert lines[start + 1 : start + 6] == [
+        "task metric trained with trial score alone difference",
+        "a accuracy nothing else t0009 0.5000",
+        "b t0009 0.6250 0.5000 +0.1250 ± 0.0100 (3)",
+        "b accuracy nothing else t0009 0.7500",
+        "a t0009 0.5000 0.7500 -0.2500",
+    ]
+    assert lines[start + 6].startswith("table ")
+
+
+def test_one_set_of_tasks_is_not_compared_with_itself() -> None:
+    assert not any(line.startswith("task by task") for line in conclusion(TRADED, ROWS[:1]))
+
+
+def test_many_sets_of_tasks_are_cut() -> None:
+    lines = conclusion(TRADED, ROWS * 20)
+    assert sum("accuracy" in line or "t0009" in line for line in lines) == 64
+    assert ".." in lines

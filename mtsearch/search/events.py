@@ -55,6 +55,7 @@ class RunStarted:
         pid: its process there.
         versions: of mtsearch and of what it stands on.
         dashboard: address of Ray's dashboard while this driver runs; None if it is not known.
+        scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
     """
 
     time: float
@@ -67,6 +68,7 @@ class RunStarted:
     pid: int
     versions: Mapping[str, str]
     dashboard: str | None = None
+    scores_own_tasks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,7 +188,7 @@ class RunState:
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
         self.rungs, self.ended = event.rungs, None
-        self.scores_own_tasks = _scores_own_tasks(event.identity)
+        self.scores_own_tasks = event.scores_own_tasks
         if event.extended:
             self.seconds_granted_from, self.gpu_seconds_granted_from = self.seconds, self.gpu_seconds
             self.retrained = None
@@ -274,13 +274,6 @@ class RunState:
     def counts(self) -> dict[Status, int]:
         """How many trials have each status."""
         return dict(Counter(trial.status for trial in self.trials.values()))
-
-
-def _scores_own_tasks(identity: Mapping[str, Any]) -> bool:
-    search = identity.get("search", {})
-    metric = search.get("metric")
-    primary = metric[0] if isinstance(metric, list | tuple) else metric
-    return primary == "mean_score" and search["scored_tasks"] is None
 
 
 def fold(events: Iterable[Event]) -> RunState:

@@ -168,6 +168,7 @@ def run_search(
                 pid=os.getpid(),
                 versions=surroundings["versions"],
                 dashboard=dashboard,
+                scores_own_tasks=space.search.scores_own_tasks,
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
             with closing(Proposals(space, state, folder / JOURNAL)) as proposals:

@@ -121,7 +121,9 @@ class Story:
         self.events.append(kind(time=float(len(self.events)), **values))
         return self
 
-    def begun(self, trials: int = 8, rungs: tuple[int, ...] | None = (1, 3, 9), extra: int = 0) -> Story:
+    def begun(
+        self, trials: int = 8, rungs: tuple[int, ...] | None = (1, 3, 9), extra: int = 0, own_tasks: bool = False
+    ) -> Story:
         return self._add(
             RunStarted,
             identity={"a": 1},
@@ -132,10 +134,15 @@ class Story:
             host="here",
             pid=1,
             versions={},
+            scores_own_tasks=own_tasks,
         )
 
-    def suggested(self, number: int, gpus: float = 0.0, params: dict[str, Any] | None = None) -> Story:
-        config = {"training": {"seed": 7}, "tasks": {"sentiment": {"metrics": ["accuracy"], "data": {}}}, "plugins": []}
+    def suggested(
+        self, number: int, gpus: float = 0.0, params: dict[str, Any] | None = None, tasks: str = "sentiment"
+    ) -> Story:
+        """``tasks`` as in the table: ``sentiment+paraphrase``."""
+        of = {task: {"metrics": ["accuracy"], "data": {}} for task in tasks.split("+")}
+        config = {"training": {"seed": 7}, "tasks": of, "plugins": []}
         return self._add(
             Suggested,
             trial_id=f"t{number:04d}",

@@ -198,6 +198,27 @@ def test_only_the_best_stopped_trials_keep_weights_and_open_ones_keep_all(tmp_pa
     assert gone == {"t0000"}
 
 
+def test_of_each_set_of_tasks_that_is_ranked_apart_the_best_keep_weights(tmp_path: Path) -> None:
+    story = Story().begun(own_tasks=True)
+    for number, (tasks, score) in enumerate([("a", 0.8), ("a+b", 0.5), ("a+b", 0.6), ("a", 0.9)]):
+        story.suggested(number, tasks=tasks).reported(number, 1, score).stopped(number, "completed")
+    state = fold(story.events)
+    assert {trial.number for trial in kept(state, Keep(best=1), OBJECTIVES)} == {2, 3}
+    state.scores_own_tasks = False
+    assert {trial.number for trial in kept(state, Keep(best=1), OBJECTIVES)} == {3}
+
+
+def test_the_table_has_a_trials_tasks_and_which_ones_are_scored(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0, tasks="a+b").suggested(1, tasks="b")
+    tables = Tables(tmp_path, OBJECTIVES, ("b",))
+    tables.refresh(fold(story.events), now=True)
+    run = load_run(tmp_path)
+    assert run.trials["tasks"].tolist() == ["a+b", "b"]
+    assert run.objective.scored_tasks == ("b",)
+    written(tmp_path, story.events)
+    assert load_run(tmp_path).objective.scored_tasks is None
+
+
 def test_trials_on_the_front_keep_their_weights_beside_the_best(tmp_path: Path) -> None:
     events = traded_off().events
     checkpoints(tmp_path, events)

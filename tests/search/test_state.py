@@ -51,6 +51,37 @@ def test_ranking_takes_ties_by_examples_seen_and_then_by_number() -> None:
     assert [trial.trial_id for trial in fold(story.events).ranking()] == ["t0001", "t0002", "t0000"]
 
 
+def of_two_sets(own_tasks: bool) -> Story:
+    """Two trials with task a, two with a and b; the second of each is better."""
+    story = Story().begun(own_tasks=own_tasks)
+    for number, (tasks, score) in enumerate([("a", 0.8), ("a+b", 0.5), ("a+b", 0.6), ("a", 0.9)]):
+        story.suggested(number, tasks=tasks).reported(number, 1, score)
+    return story
+
+
+def test_trials_that_are_scored_on_their_own_tasks_are_ranked_with_those_of_the_same_tasks() -> None:
+    state = fold(of_two_sets(own_tasks=True).events)
+    assert [[trial.number for trial in ranking] for ranking in state.rankings()] == [[3, 0], [2, 1]]
+    assert [trial.tasks for trial in state.ranking()] == ["a", "a", "a+b", "a+b"]
+    assert state.winner() is None
+
+
+def test_trials_that_are_all_scored_on_the_same_tasks_have_one_ranking_whatever_else_they_train() -> None:
+    state = fold(of_two_sets(own_tasks=False).events)
+    assert [[trial.number for trial in ranking] for ranking in state.rankings()] == [[3, 0, 2, 1]]
+    winner = state.winner()
+    assert winner is not None
+    assert winner.number == 3
+
+
+def test_trials_with_one_set_of_tasks_have_a_winner_and_a_search_without_scores_has_none() -> None:
+    state = fold(Story().begun(own_tasks=True).suggested(0).suggested(1).reported(0, 1, 0.5).events)
+    winner = state.winner()
+    assert winner is not None
+    assert winner.number == 0
+    assert fold(Story().begun(own_tasks=True).suggested(0).events).winner() is None
+
+
 def traded(story: Story, number: int, score: float, error: float | None, status: StopStatus = "completed") -> None:
     scores = {"mean_score": score, "similarity.mean_squared_error": error}
     story.suggested(number).reported(number, 1, score, scores=scores).stopped(number, status)
