@@ -30,12 +30,14 @@ class HubName:
         subset: the configuration, where there are several.
         columns: which column holds what.
         labels: whether classes are called by name or by number, so that they are as in the files.
+        splits: the hub's names of the splits; empty takes the usual ones.
     """
 
     name: str
     columns: Mapping[ColumnRole, str]
     subset: str | None = None
     labels: Literal["names", "numbers"] = "numbers"
+    splits: Mapping[SplitName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Entry:
         folders: where its files may lie in a data folder, the first that has them wins.
         files: the file of each split; a test file may be missing.
         terms: what the origin says of its licence. Nothing of any set is part of mtsearch.
-        layers: column changes per layer, where one file carries several annotations.
+        names: what the columns are called of files that only number them.
+        layers: column changes per layer, where one file carries several annotations that are called otherwise than
+            their columns.
         default_layer: the layer read when none is named; None asks for one.
         hub: where it is on the hub, if we know a copy without a loading script.
         sample_layer: the layer of the sample corpus that stands in for it.
@@ -57,6 +61,7 @@ class Entry:
     folders: tuple[str, ...]
     files: Mapping[SplitName, SplitFile]
     terms: str
+    names: tuple[str, ...] = ()
     layers: Mapping[str, Mapping[ColumnRole, str]] = field(default_factory=dict)
     default_layer: str | None = None
     hub: HubName | None = None
@@ -73,6 +78,9 @@ def _files(
 _SENTIMENT: Mapping[ColumnRole, str] = {"id": "id", "text": "sentence", "label": "sentiment"}
 _PAIR: Mapping[ColumnRole, str] = {"text_a": "sentence1", "text_b": "sentence2"}
 _LABEL_SENTENCE: Mapping[ColumnRole, str] = {"label": "label", "text": "sentence"}
+_QUESTION: Mapping[ColumnRole, str] = {"id": "id", "text_a": "question", "text_b": "context", "label": "answers"}
+_MNLI: Mapping[ColumnRole, str] = {"id": "index", "label": "gold_label", **_PAIR}
+_HUB_MNLI: Mapping[ColumnRole, str] = {"id": "idx", "text_a": "premise", "text_b": "hypothesis", "label": "label"}
 _SENTEVAL_FILES = _files("tsv", _LABEL_SENTENCE, "train.tsv", "dev.tsv", "test.tsv")
 
 CATALOGUE: Mapping[str, Entry] = MappingProxyType(
@@ -145,6 +153,108 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             terms="none stated with the data",
             hub=HubName("nyu-mll/glue", {"id": "idx", **_LABEL_SENTENCE}, "cola"),
         ),
+        "sst2": Entry(
+            title="Stanford Sentiment Treebank, positive or negative phrases (GLUE)",
+            folders=("glue/SST-2", "SST-2", "sst2"),
+            files=_files("glue", _LABEL_SENTENCE, "train.tsv", "dev.tsv"),
+            terms="no licence stated with the data; cite Socher et al. 2013",
+            hub=HubName("nyu-mll/glue", {"id": "idx", **_LABEL_SENTENCE}, "sst2"),
+        ),
+        "qqp": Entry(
+            title="Quora Question Pairs in GLUE's splits",
+            folders=("glue/QQP", "QQP", "qqp"),
+            files=_files(
+                "glue",
+                {"id": "id", "text_a": "question1", "text_b": "question2", "label": "is_duplicate"},
+                *("train.tsv", "dev.tsv"),
+            ),
+            terms="Quora's terms of service, non-commercial",
+            hub=HubName(
+                "nyu-mll/glue", {"id": "idx", "text_a": "question1", "text_b": "question2", "label": "label"}, "qqp"
+            ),
+        ),
+        "stsb_glue": Entry(
+            title="Semantic Textual Similarity benchmark in GLUE's splits, 0 to 5",
+            folders=("glue/STS-B", "STS-B", "stsb_glue"),
+            files=_files("glue", {"id": "index", "label": "score", **_PAIR}, "train.tsv", "dev.tsv"),
+            terms="no licence stated with the data; SemEval 2012 to 2017",
+            hub=HubName("nyu-mll/glue", {"id": "idx", "label": "label", **_PAIR}, "stsb"),
+        ),
+        "mnli": Entry(
+            title="Multi-Genre Natural Language Inference (GLUE), dev of the genres of train",
+            folders=("glue/MNLI", "MNLI", "mnli"),
+            files=_files("glue", _MNLI, "train.tsv", "dev_matched.tsv"),
+            terms="OANC's licence and others, by genre (Williams et al. 2018)",
+            hub=HubName(
+                "nyu-mll/glue",
+                _HUB_MNLI,
+                "mnli",
+                labels="names",
+                splits={"train": "train", "dev": "validation_matched"},
+            ),
+        ),
+        "mnli_mismatched": Entry(
+            title="Multi-Genre Natural Language Inference (GLUE), dev of other genres than train",
+            folders=("glue/MNLI", "MNLI", "mnli"),
+            files=_files("glue", _MNLI, "train.tsv", "dev_mismatched.tsv"),
+            terms="OANC's licence and others, by genre (Williams et al. 2018)",
+            hub=HubName(
+                "nyu-mll/glue",
+                _HUB_MNLI,
+                "mnli",
+                labels="names",
+                splits={"train": "train", "dev": "validation_mismatched"},
+            ),
+        ),
+        "qnli": Entry(
+            title="does a sentence answer a question (GLUE, from SQuAD)",
+            folders=("glue/QNLI", "QNLI", "qnli"),
+            files=_files(
+                "glue",
+                {"id": "index", "text_a": "question", "text_b": "sentence", "label": "label"},
+                *("train.tsv", "dev.tsv"),
+            ),
+            terms="CC BY-SA 4.0 (SQuAD)",
+            hub=HubName(
+                "nyu-mll/glue",
+                {"id": "idx", "text_a": "question", "text_b": "sentence", "label": "label"},
+                "qnli",
+                labels="names",
+            ),
+        ),
+        "wnli": Entry(
+            title="Winograd Natural Language Inference (GLUE); its dev set is adversarial to train",
+            folders=("glue/WNLI", "WNLI", "wnli"),
+            files=_files("glue", {"id": "index", "label": "label", **_PAIR}, "train.tsv", "dev.tsv"),
+            terms="none stated with the data",
+            hub=HubName("nyu-mll/glue", {"id": "idx", "label": "label", **_PAIR}, "wnli"),
+        ),
+        "snli": Entry(
+            title="Stanford Natural Language Inference (Bowman et al. 2015)",
+            folders=("snli", "snli_1.0"),
+            files=_files(
+                "snli",
+                {"id": "pairID", "label": "gold_label", **_PAIR},
+                *("snli_1.0_train.txt", "snli_1.0_dev.txt", "snli_1.0_test.txt"),
+            ),
+            terms="CC BY-SA 4.0",
+            hub=HubName(
+                "stanfordnlp/snli", {"text_a": "premise", "text_b": "hypothesis", "label": "label"}, labels="names"
+            ),
+        ),
+        "scitail": Entry(
+            title="SciTail, entailment of answers to school questions on science (Khot et al. 2018)",
+            folders=("scitail/tsv_format", "SciTailV1.1/tsv_format", "scitail"),
+            files=_files(
+                "tsv",
+                {"text_a": "1", "text_b": "2", "label": "3"},
+                *("scitail_1.0_train.tsv", "scitail_1.0_dev.tsv", "scitail_1.0_test.tsv"),
+            ),
+            terms="Apache-2.0",
+            hub=HubName(
+                "allenai/scitail", {"text_a": "premise", "text_b": "hypothesis", "label": "label"}, "tsv_format"
+            ),
+        ),
         "sick": Entry(
             title="Sentences Involving Compositional Knowledge: relatedness 1 to 5, and entailment",
             folders=("sick",),
@@ -181,6 +291,63 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             folders=("cr",),
             files=_SENTEVAL_FILES,
             terms="none stated with the data",
+        ),
+        "ud_ewt": Entry(
+            title="English Web Treebank of Universal Dependencies: parts of speech (upos, xpos) and dependencies",
+            folders=("ud_ewt", "UD_English-EWT"),
+            files=_files(
+                "conllu",
+                {},
+                *("en_ewt-ud-train.conllu", "en_ewt-ud-dev.conllu", "en_ewt-ud-test.conllu"),
+            ),
+            terms="CC BY-SA 4.0",
+            sample_layer="treebank",
+        ),
+        "wnut17": Entry(
+            title="named entities of user-generated text, six types (WNUT 2017)",
+            folders=("wnut17",),
+            files=_files("columns", {}, "wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"),
+            names=("tokens", "ner_tags"),
+            terms="CC BY 4.0",
+            sample_layer="entities",
+        ),
+        "conll2003": Entry(
+            title="named entities of newswire, four types (Tjong Kim Sang and De Meulder 2003)",
+            folders=("conll2003",),
+            files=_files("columns", {}, "eng.train", "eng.testa", "eng.testb"),
+            names=("tokens", "pos_tags", "chunk_tags", "ner_tags"),
+            terms="Reuters Corpus, for research, by agreement",
+            hub=HubName("lhoestq/conll2003", {"id": "id"}, labels="names"),
+            sample_layer="entities",
+        ),
+        "gum_const": Entry(
+            title="constituents of the Georgetown University Multilayer corpus",
+            folders=("gum_const",),
+            files=_files("brackets", {}, "train.ptb", "dev.ptb", "test.ptb"),
+            terms="annotations CC BY 4.0; texts CC BY, CC BY-SA or CC BY-NC-SA by genre",
+            sample_layer="constituents",
+        ),
+        "srl_propbank_ewt": Entry(
+            title="predicates and arguments of the English Web Treebank (PropBank)",
+            folders=("srl_propbank_ewt",),
+            files=_files("props", {}, "train.conll", "dev.conll", "test.conll"),
+            terms="CC BY-SA 4.0",
+            sample_layer="propositions",
+        ),
+        "squad": Entry(
+            title="questions on a paragraph of Wikipedia, some without an answer (SQuAD 2.0)",
+            folders=("squad", "squad_v2"),
+            files=_files("squad", _QUESTION, "train-v2.0.json", "dev-v2.0.json", "test-v2.0.json"),
+            terms="CC BY-SA 4.0",
+            hub=HubName("rajpurkar/squad_v2", _QUESTION),
+            sample_layer="questions",
+        ),
+        "squad1": Entry(
+            title="questions on a paragraph of Wikipedia, each with an answer (SQuAD 1.1)",
+            folders=("squad1", "squad", "squad_v1"),
+            files=_files("squad", _QUESTION, "train-v1.1.json", "dev-v1.1.json"),
+            terms="CC BY-SA 4.0",
+            hub=HubName("rajpurkar/squad", _QUESTION),
         ),
     }
 )

@@ -96,9 +96,10 @@ def _text_columns(
     if texts is not None:
         return texts
     roles = "text: NAME" if num_texts == 1 else "text_a: NAME, text_b: NAME"
+    hint = "choose a kind for words, such as tagging, or " if "words" in given or _first(available, _WORDS) else ""
     raise DataError(
         f"{where}: the columns must include {'a text' if num_texts == 1 else 'two texts'} under a common name, "
-        f"but are {_listed(available)}; say which with data.columns: {{{roles}}}"
+        f"but are {_listed(available)}; {hint}say which with data.columns: {{{roles}}}"
     )
 
 
@@ -117,11 +118,6 @@ def _given_texts(num_texts: int, given: Mapping[ColumnRole, str], where: str) ->
         raise DataError(
             f"{where}: this kind of task takes two texts, but the data has {', '.join(sorted(given))}; choose a kind "
             "for single texts, or name both columns with data.columns: {text_a: NAME, text_b: NAME}"
-        )
-    if "words" in given:
-        raise DataError(
-            f"{where}: this kind of task takes {'one text' if num_texts == 1 else 'two texts'}, but the data has words "
-            "with labels; choose a kind for words, such as tagging"
         )
     return None
 

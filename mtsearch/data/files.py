@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from mtsearch.data.readers import READERS, Table
+from mtsearch.data.readers.table import numbered
 from mtsearch.data.source import ColumnRole, FileFormat
 from mtsearch.errors import DataError
 
@@ -23,12 +24,14 @@ class FilePart:
         format: a key of the readers' table.
         columns: which column holds what, as far as it is known.
         was_named: True where the catalogue or the user names the file, False where it was found by searching.
+        names: what its columns are called if the file itself only numbers them; empty leaves the numbers.
     """
 
     path: Path
     format: FileFormat
     columns: Mapping[ColumnRole, str]
     was_named: bool
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def open_file(part: FilePart) -> Opened:
     # Column numbers in place of names say that there is no header.
     has_header = not (part.columns and all(name.isdigit() for name in part.columns.values()))
     table = READERS[part.format](_lines(data, part.path), has_header)
+    if table.columns == numbered(len(part.names)):
+        table = replace(table, columns=part.names)
     return Opened(table, str(part.path), sha256(data).hexdigest(), part.columns, part.was_named)
 
 

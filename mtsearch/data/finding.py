@@ -105,7 +105,6 @@ def _at_path(source: DataSource, path: Path, origin: Origin, note: str) -> Found
     entry = CATALOGUE.get(path.name.lower())
     if entry is not None and not missing_files(entry, source, path):
         return Found(origin, str(path), note, entry_parts(entry, source, path))
-    _refuse_layer(source)
     return Found(origin, str(path), note, searched_parts(source, path))
 
 
@@ -116,7 +115,7 @@ def _is_hub_layout(folder: Path) -> bool:
 def _refuse_layer(source: DataSource) -> None:
     if source.layer is not None:
         raise DataError(
-            f"data set {source.source}: layer chooses an annotation of a catalogue set, but this is none; "
+            f"data set {source.source}: layer chooses an annotation of files, but this is a data set of the hub; "
             "name the label's column with data.columns: {label: NAME}"
         )
 
@@ -174,12 +173,12 @@ def _without_files(source: DataSource, entry: Entry) -> Found:
         why = "the hub did not answer"
     else:
         hub = entry.hub
-        columns = {**hub.columns, **layer_columns(entry, source), **source.columns}
+        columns = {**hub.columns, **layer_columns(source, entry, None), **source.columns}
         return Found(
             "hub",
             hub.name if hub.subset is None else f"{hub.name} ({hub.subset})",
             "from the hub, because no --data was given",
-            HubSet(hub.name, source.subset or hub.subset, {}, columns, hub.labels),
+            HubSet(hub.name, source.subset or hub.subset, hub.splits, columns, hub.labels),
         )
     if entry.sample_layer is None:
         raise DataError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtsearch.data.catalogue import Entry
 from mtsearch.data.files import FilePart
-from mtsearch.data.readers import ENDINGS
+from mtsearch.data.readers import ENDINGS, LAYERS
 from mtsearch.data.source import ColumnRole, DataSource, FileFormat, SplitName
 from mtsearch.errors import DataError
 
@@ -39,10 +39,7 @@ def searched_parts(source: DataSource, folder: Path) -> dict[SplitName, FilePart
                 f"{folder}: a data set needs a {split} split, but no file of the folder is named {words} and ends in "
                 f"{', '.join(ENDINGS)}; say data.splits: {{{split}: FILE}}"
             )
-    return {
-        split: FilePart(folder / name, _format(source, folder / name), source.columns, split in source.splits)
-        for split, name in names.items()
-    }
+    return {split: _part(source, None, folder / name, split in source.splits) for split, name in names.items()}
 
 
 def _search(folder: Path, source: DataSource) -> dict[SplitName, str]:
@@ -90,28 +87,55 @@ def missing_files(entry: Entry, source: DataSource, folder: Path) -> list[str]:
 
 def entry_parts(entry: Entry, source: DataSource, folder: Path) -> dict[SplitName, FilePart]:
     """The files of a catalogue set, with the user's own in place of some."""
-    layer = layer_columns(entry, source)
     parts: dict[SplitName, FilePart] = {}
     for split, file in entry.files.items():
         if split in source.splits or not (folder / file.file).is_file():
             continue
         path = folder / file.file
         format_ = file.format if source.format == "auto" else _format(source, path)
-        parts[split] = FilePart(path, format_, {**file.columns, **layer, **source.columns}, True)
+        columns = {**file.columns, **layer_columns(source, entry, format_), **source.columns}
+        parts[split] = FilePart(path, format_, columns, True, entry.names)
     for split, name in source.splits.items():
-        parts[split] = FilePart(folder / name, _format(source, folder / name), {**layer, **source.columns}, True)
+        parts[split] = _part(source, entry, folder / name, True)
     return parts
 
 
-def layer_columns(entry: Entry, source: DataSource) -> Mapping[ColumnRole, str]:
-    """What the chosen layer changes in the columns; raises DataError for a layer that the set does not have."""
-    layer = source.layer or entry.default_layer
-    if layer is None and not entry.layers:
+def _part(source: DataSource, entry: Entry | None, path: Path, was_named: bool) -> FilePart:
+    """A file of which nothing is known but what the user says."""
+    format_ = _format(source, path)
+    columns = {**layer_columns(source, entry, format_), **source.columns}
+    return FilePart(path, format_, columns, was_named, entry.names if entry is not None else ())
+
+
+def layer_columns(source: DataSource, entry: Entry | None, format_: FileFormat | None) -> Mapping[ColumnRole, str]:
+    """What the chosen layer changes in the columns.
+
+    A catalogue set may name its layers; for any other, a layer is one of those that its format has. Where none is
+    named, the kind of task looks for the one that it takes.
+
+    Args:
+        source: what the config says.
+        entry: the catalogue's, if the data is one of its sets.
+        format_: of the file; None for a data set of the hub.
+
+    Raises:
+        DataError: a layer that the data does not have, or none where there is no default.
+    """
+    layer = source.layer
+    layers: Mapping[str, Mapping[ColumnRole, str]]
+    if entry is not None and entry.layers:
+        layer = layer or entry.default_layer
+        layers = entry.layers
+    elif layer is None:
         return {}
-    if layer is None or layer not in entry.layers:
-        raise DataError(
-            f"data set {source.source}: data.layer must be "
-            f"{'one of ' + ', '.join(entry.layers) if entry.layers else 'left out, since the set has one annotation'}, "
-            f"but is {layer!r}"
-        )
-    return entry.layers[layer]
+    else:
+        layers = {name: {"label": name} for name in (LAYERS.get(format_, ()) if format_ else ())}
+    if layer is not None and layer in layers:
+        return layers[layer]
+    if layers:
+        raise DataError(f"data set {source.source}: data.layer must be one of {', '.join(layers)}, but is {layer!r}")
+    without = f"the format {format_}" if format_ else "the hub"
+    raise DataError(
+        f"data set {source.source}: data.layer must be left out, since {without} has no layers, but is {layer!r}; name "
+        "the label's column with data.columns: {label: NAME}"
+    )

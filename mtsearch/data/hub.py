@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from mtsearch.data.files import Opened
 from mtsearch.data.readers import Row, Table
+from mtsearch.data.readers.answers import with_answers
 from mtsearch.data.source import ColumnRole, SplitName
 from mtsearch.errors import DataError
 
@@ -110,8 +111,8 @@ def open_hub(hub: HubSet) -> tuple[dict[SplitName, Opened], list[str]]:
     opened: dict[SplitName, Opened] = {}
     remarks: list[str] = []
     for split, (hub_split, rows) in _load(hub).items():
-        table = _table(rows, hub.labels)
         label = hub.columns.get("label", "label")
+        table = _table(rows, hub.labels, label)
         if split == "test" and split not in hub.splits and _is_unlabelled(table, label):
             remarks.append(f"no test split: {hub.shown}:{hub_split} has no labels")
             continue
@@ -156,24 +157,45 @@ def _no_progress_bars() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _table(rows: Any, labels: Literal["names", "numbers"]) -> Table:
-    """The plain columns of a ``datasets.Dataset``: strings, numbers and classes."""
+def _table(rows: Any, labels: Literal["names", "numbers"], label: str) -> Table:
+    """The columns of a ``datasets.Dataset`` that examples are made of.
+
+    They are strings, numbers and classes, lists of strings or classes, and answers to questions, which are then as
+    SQuAD's reader gives them. Rows whose class in the column ``label`` is hidden are left out and counted.
+    """
     import datasets
 
-    features = {
-        name: feature
-        for name, feature in rows.features.items()
-        if isinstance(feature, datasets.Value | datasets.ClassLabel)
-    }
+    features = {name: feature for name, feature in rows.features.items() if _is_read(feature)}
     values = rows.select_columns(list(features))[:] if features else {}
-    columns = [
-        [_class(value, feature, labels) for value in values[name]]
-        if isinstance(feature, datasets.ClassLabel)
-        else values[name]
-        for name, feature in features.items()
-    ]
+    columns = [_cells(values[name], feature, labels) for name, feature in features.items()]
     table_rows: list[Row] = list(enumerate(zip(*columns, strict=True), 1))
-    return Table(tuple(features), table_rows)
+    labelled = table_rows
+    if isinstance(features.get(label), datasets.ClassLabel):
+        at = list(features).index(label)
+        labelled = [row for row in table_rows if row[1][at] is not None]
+    return with_answers(Table(tuple(features), labelled, num_unlabelled=len(table_rows) - len(labelled)))
+
+
+def _is_read(feature: Any) -> bool:
+    import datasets
+
+    if isinstance(feature, datasets.List):
+        inner = feature.feature
+        return isinstance(inner, datasets.ClassLabel) or inner == datasets.Value("string")
+    if isinstance(feature, dict):
+        return set(feature) == {"text", "answer_start"}
+    return isinstance(feature, datasets.Value | datasets.ClassLabel)
+
+
+def _cells(values: list[Any], feature: Any, labels: Literal["names", "numbers"]) -> list[Any]:
+    """The values of a column, or of a list in it, with classes as text."""
+    import datasets
+
+    if isinstance(feature, datasets.ClassLabel):
+        return [_class(value, feature, labels) for value in values]
+    if isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.ClassLabel):
+        return [None if value is None else _cells(value, feature.feature, labels) for value in values]
+    return values
 
 
 def _class(value: int | None, feature: Any, labels: Literal["names", "numbers"]) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mtsearch.data.columns import Columns, choose_columns
 from mtsearch.data.examples import DataSet, Split, Wanted, WantedWords
 from mtsearch.data.files import Opened, open_file
+from mtsearch.data.filters import num_words
 from mtsearch.data.finding import Found, find
 from mtsearch.data.hub import HubSet, open_hub
 from mtsearch.data.overlap import count_duplicates, count_shared
@@ -51,6 +52,8 @@ def load_data(source: DataSource, wanted: Wanted | WantedWords, data_root: Path 
             continue
         columns = _columns(part, wanted, inherited)
         examples, refused = make_examples(part.table, columns, wanted, part.file, source.max_bad_ratio)
+        if part.table.num_unlabelled:
+            remarks.append(f"{part.table.num_unlabelled:,} of {split} are left out, since the data set gives no label")
         splits[split] = Split(tuple(examples[: source.limit]), tuple(refused), part.file, part.sha256)
     return DataSet(
         name=source.source,
@@ -98,7 +101,7 @@ def _roles(columns: Columns) -> dict[ColumnRole, str]:
 
 def describe(data: DataSet) -> str:
     """One line for people: what was read from where and why, rows, refusals, and leaks between splits."""
-    rows = ", ".join(f"{name} {len(split.examples):,}" for name, split in data.splits.items())
+    rows = ", ".join(f"{name} {_size(split)}" for name, split in data.splits.items())
     parts = [f"{data.name}: {data.note} ({data.where})", f"{rows}{'' if 'test' in data.splits else ', no test'}"]
     for name, split in data.splits.items():
         if split.refused:
@@ -109,3 +112,10 @@ def describe(data: DataSet) -> str:
     if data.duplicates:
         parts.append(f"{data.duplicates:,} of train repeat others")
     return "; ".join([*parts, *data.remarks])
+
+
+def _size(split: Split) -> str:
+    size = f"{len(split.examples):,}"
+    if split.examples[0].words is None:
+        return size
+    return f"{size} sentences of {sum(num_words(example) for example in split.examples):,} words"

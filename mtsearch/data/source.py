@@ -28,7 +28,8 @@ class DataSource(Frozen):
     """How the files are laid out; ``auto`` takes the catalogue's word or the file's ending, ``hub`` reads a
     local folder in the hub's layout."""
     layer: str | None = None
-    """Which annotation to read where a set carries several (``sick``: relatedness or entailment)."""
+    """Which annotation to read where a set carries several (``sick``: relatedness or entailment; a CoNLL-U file:
+    ``upos``, ``xpos`` or ``dependencies``). Null takes the set's usual one, or the one that the kind of task is for."""
     columns: dict[ColumnRole, str] = Field(default_factory=dict)
     """Which column holds what: keys ``text`` (or ``text_a`` and ``text_b``, or ``words``), ``label``, ``id``. Column
     numbers, from 1, say that a csv or tsv file has no header. Common names need no mapping. Gold tags, for

@@ -134,8 +134,13 @@ def test_the_answers_to_a_question_are_a_structured_label_only() -> None:
             {"text_a": "a", "text_b": "b"},
             "but the data has text_a and text_b; choose a kind for texts",
         ),
-        (ONE, ("words", "tags"), {"words": "words"}, "takes one text, but the data has words .* such as tagging"),
-        (TWO, ("words", "tags"), {"words": "words"}, "takes two texts, but the data has words"),
+        (
+            ONE,
+            ("words", "tags"),
+            {"words": "words"},
+            r"a text .* but are words, tags; choose a kind for words, such as",
+        ),
+        (TWO, ("id", "Tokens", "tags"), {}, r"two texts .* but are id, Tokens, tags; choose a kind for words, such as"),
     ],
 )
 def test_a_kind_of_task_that_does_not_fit_the_data_is_told(

@@ -173,6 +173,10 @@ def test_the_user_replaces_single_files_of_a_catalogue_set(data_root: Path) -> N
         ),
         (("TRAIN.TSV", "dev.tsv", "latest.tsv", "notes.md"), {"train": "TRAIN.TSV", "dev": "dev.tsv"}),
         (("train.csv", "train-old.csv", "dev.csv"), {"train": "train.csv", "dev": "dev.csv"}),
+        (
+            ("en_x-ud-train.conllu", "en_x-ud-dev.conllu", "train.docs.txt"),
+            {"train": "en_x-ud-train.conllu", "dev": "en_x-ud-dev.conllu"},
+        ),
     ],
 )
 def test_a_folder_is_searched_for_files_named_by_split(files: tuple[str, ...], expected: dict[str, str]) -> None:
@@ -181,10 +185,10 @@ def test_a_folder_is_searched_for_files_named_by_split(files: tuple[str, ...], e
 
 
 def test_two_files_for_one_split_are_an_error_until_one_is_named() -> None:
-    _folder(Path("MNLI"), "train.tsv", "dev_matched.tsv", "dev_mismatched.tsv")
+    _folder(Path("genres"), "train.tsv", "dev_matched.tsv", "dev_mismatched.tsv")
     with pytest.raises(DataError, match=r"dev_matched\.tsv, dev_mismatched\.tsv could all be; .*splits: \{dev: FILE\}"):
-        find(DataSource(source="MNLI", format="glue"), None)
-    named = DataSource(source="MNLI", format="glue", splits={"dev": "dev_matched.tsv"})
+        find(DataSource(source="genres", format="glue"), None)
+    named = DataSource(source="genres", format="glue", splits={"dev": "dev_matched.tsv"})
     assert _names(named) == {"train": "train.tsv", "dev": "dev_matched.tsv"}
 
 
@@ -193,20 +197,23 @@ def test_two_files_for_one_split_are_an_error_until_one_is_named() -> None:
     [
         ({"source": "one.csv"}, r"this is one file; say data: \{source: \., splits: \{train: one\.csv, dev: OTHER\}\}"),
         ({"source": "only_train"}, r"needs a dev split, .* named dev or valid or .*splits: \{dev: FILE\}"),
-        ({"source": "only_train", "splits": {"dev": "dev.txt"}}, r"must be one of \.csv, \.tsv, \.jsonl, but is \.txt"),
-        ({"source": "only_train", "layer": "fine"}, "layer chooses an annotation of a catalogue set"),
+        ({"source": "only_train", "splits": {"dev": "dev.txt"}}, r"must be one of \.csv, .*\.gold_conll, but is \.txt"),
+        ({"source": "two", "layer": "fine"}, "left out, since the format csv has no layers, .*label: NAME"),
+        ({"source": "trees", "layer": "fine"}, "must be one of lemmas, upos, xpos, .*, but is 'fine'"),
         ({"source": "only_train", "subset": "x", "splits": {"dev": "train.csv"}}, "subset chooses a configuration"),
-        ({"source": "sample:music"}, "the sample corpus has sentiment, paraphrase, similarity, but not 'music'"),
+        ({"source": "sample:music"}, "the sample corpus has sentiment, paraphrase, similarity, .* but not 'music'"),
         ({"source": "sample:sentiment", "columns": {"label": "x"}}, "describe real data"),
         ({"source": "hub:a/b"}, "the hub did not answer within 3 s"),
         ({"source": "hub:a/b", "format": "csv"}, "format is for files"),
-        ({"source": "sst5", "layer": "fine"}, "must be left out, since the set has one annotation, but is 'fine'"),
+        ({"source": "sst5", "layer": "fine"}, "must be left out, since the format cs224n has no layers, but is 'fine'"),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_used_is_told_in_one_line(
     source: dict[str, object], message: str, data_root: Path
 ) -> None:
     _folder(Path("only_train"), "train.csv")
+    _folder(Path("two"), "train.csv", "dev.csv")
+    _folder(Path("trees"), "train.conllu", "dev.conllu")
     Path("one.csv").touch()
     root = data_root if source["source"] == "sst5" else None
     with pytest.raises(DataError, match=message) as told:
@@ -231,6 +238,40 @@ def test_a_set_with_several_annotations_asks_which(tmp_path: Path) -> None:
     data = find(DataSource(source="sick", layer="entailment"), root).data
     assert isinstance(data, dict)
     assert data["dev"].columns["label"] == "entailment_judgment"
+
+
+@pytest.mark.parametrize(
+    ("ending", "format_"),
+    [
+        ("json", "squad"),
+        ("conllu", "conllu"),
+        ("conll", "columns"),
+        ("bio", "columns"),
+        ("iob", "columns"),
+        ("ptb", "brackets"),
+        ("mrg", "brackets"),
+        ("bracket", "brackets"),
+        ("gold_conll", "props"),
+        ("JSONL", "jsonl"),
+    ],
+)
+def test_a_files_ending_says_its_format(ending: str, format_: str) -> None:
+    _folder(Path("mine"), f"train.{ending}", f"dev.{ending}")
+    data = find(DataSource(source="mine"), None).data
+    assert isinstance(data, dict)
+    assert {part.format for part in data.values()} == {format_}
+
+
+def test_a_layer_of_a_format_is_the_label_of_every_split() -> None:
+    _folder(Path("trees"), "train.conllu", "dev.conllu")
+    _folder(Path("ud_ewt"), "en_ewt-ud-train.conllu", "en_ewt-ud-dev.conllu")
+    for source in ("trees", "ud_ewt"):
+        data = find(DataSource(source=source, layer="xpos"), None).data
+        assert isinstance(data, dict)
+        assert [part.columns for part in data.values()] == [{"label": "xpos"}, {"label": "xpos"}]
+        free = find(DataSource(source=source), None).data
+        assert isinstance(free, dict)
+        assert [part.columns for part in free.values()] == [{}, {}]
 
 
 def test_the_sample_is_named_explicitly_even_beside_a_data_folder(data_root: Path) -> None:

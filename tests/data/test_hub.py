@@ -5,16 +5,17 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mtsearch.data import hub
-from mtsearch.data.examples import Wanted
+from mtsearch.data.examples import Refusal, Wanted, WantedWords
 from mtsearch.data.hub import HubSet, hub_answers, open_hub
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import DataSource
@@ -64,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_in_the_hubs_layout_is_read_like_any_other(folder: Path) -> None:
-    data = load_data(DataSource(source=str(folder), max_bad_ratio=0.3), Wanted(2, str), None)
+    data = load_data(DataSource(source=str(folder)), Wanted(2, str), None)
     assert data.origin == "path"
     train = data.splits["train"]
     assert [(e.id, e.texts, e.label, e.line) for e in train.examples] == [
@@ -72,24 +73,91 @@ def test_a_folder_in_the_hubs_layout_is_read_like_any_other(folder: Path) -> Non
         ("1", ("train a1", "b1"), "duplicate", 2),
         ("3", ("train a3", "b3"), "duplicate", 4),
     ]
-    assert [(refusal.line, refusal.reason) for refusal in train.refused] == [(3, "the label is empty")]
+    assert train.refused == ()
     assert [e.label for e in data.splits["dev"].examples] == ["duplicate", "not_duplicate"]
     assert "test" not in data.splits
-    assert data.remarks == (f"no test split: {folder}:test has no labels",)
+    assert data.remarks == (
+        f"no test split: {folder}:test has no labels",
+        "1 of train are left out, since the data set gives no label",
+    )
 
 
 def test_classes_are_called_by_number_where_the_files_do_so(folder: Path) -> None:
     opened, _ = open_hub(HubSet(str(folder), None, {}, {}, labels="numbers"))
-    assert [values[2] for _, values in opened["train"].table.rows] == ["0", "1", None, "1"]
+    assert [values[2] for _, values in opened["train"].table.rows] == ["0", "1", "1"]
     assert opened["train"].table.columns == ("sentence1", "sentence2", "label", "idx")
 
 
 def test_splits_may_be_slices_and_the_hash_is_of_the_rows(folder: Path) -> None:
     halves, _ = open_hub(HubSet(str(folder), None, {"train": "train[:50%]", "dev": "train[50%:]"}, {}))
-    assert [len(halves[split].table.rows) for split in ("train", "dev")] == [2, 2]
+    sizes = [(len(halves[split].table.rows), halves[split].table.num_unlabelled) for split in ("train", "dev")]
+    assert sizes == [(2, 0), (1, 1)]
     assert halves["train"].sha256 != halves["dev"].sha256
     again, _ = open_hub(HubSet(str(folder), None, {"train": "train[:50%]"}, {}))
     assert again["train"].sha256 == halves["train"].sha256
+
+
+def _save(folder: Path, features: Any, rows: Mapping[str, object]) -> Path:
+    """A folder in the hub's layout whose splits have the same rows."""
+    datasets = pytest.importorskip("datasets")
+    for split in ("train", "validation"):
+        folder.mkdir(exist_ok=True)
+        datasets.Dataset.from_dict(rows, features=datasets.Features(features)).to_parquet(folder / f"{split}.parquet")
+    return folder
+
+
+def test_lists_of_classes_are_the_labels_of_words(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = {
+        "id": datasets.Value("string"),
+        "tokens": datasets.List(datasets.Value("string")),
+        "pos_tags": datasets.List(datasets.ClassLabel(names=["NN", "NNP"])),
+        "ner_tags": datasets.List(datasets.ClassLabel(names=["O", "B-PER"])),
+        "vectors": datasets.List(datasets.Value("float32")),
+    }
+    rows = {
+        "id": ["a", "b"],
+        "tokens": [["Ada", "won"], []],
+        "pos_tags": [[1, 0], []],
+        "ner_tags": [[1, 0], []],
+        "vectors": [[], []],
+    }
+    folder = _save(tmp_path / "words", features, rows)
+    wanted = WantedWords(("ner_tags",), lambda cell, words: tuple(cell))
+    data = load_data(DataSource(source=str(folder), columns={"pos": "pos_tags"}, max_bad_ratio=0.5), wanted, None)
+    (example,) = data.splits["dev"].examples
+    assert (example.words, example.label) == (("Ada", "won"), ("B-PER", "O"))
+    assert example.tags == {"pos": (("NNP", "NN"),)}
+    assert data.splits["dev"].refused == (Refusal(2, "the sentence has no words"),)
+    opened, _ = open_hub(HubSet(str(folder), None, {}, {}))
+    assert opened["train"].table.columns == ("id", "tokens", "pos_tags", "ner_tags")
+
+
+def test_answers_to_questions_are_as_in_squads_files(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = {
+        "question": datasets.Value("string"),
+        "context": datasets.Value("string"),
+        "answers": {
+            "text": datasets.List(datasets.Value("string")),
+            "answer_start": datasets.List(datasets.Value("int32")),
+        },
+    }
+    answers = [
+        {"text": ["Rome", "in Rome"], "answer_start": [9, 6]},
+        {"text": [], "answer_start": []},
+        {"text": ["Rome"], "answer_start": [7]},
+    ]
+    rows = {"question": ["Where?", "When?", "Who?"], "context": ["It is in Rome."] * 3, "answers": answers}
+    folder = _save(tmp_path / "questions", features, rows)
+    wanted = Wanted(2, tuple, structured=True)
+    data = load_data(DataSource(source=str(folder), max_bad_ratio=0.5), wanted, None)
+    assert [(e.texts[0], e.label) for e in data.splits["train"].examples] == [
+        ("Where?", (("Rome", 9), ("in Rome", 6))),
+        ("When?", ()),
+    ]
+    reason = "the answer 'Rome' must stand at character 7 of the context, but 'n Ro' does"
+    assert data.splits["train"].refused == (Refusal(3, reason),)
 
 
 @pytest.mark.parametrize("change", [{"subset": "mrpc"}, {"splits": {"dev": "development"}}])

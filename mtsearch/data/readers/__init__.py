@@ -22,7 +22,7 @@ from mtsearch.data.readers.trec import read_trec
 from mtsearch.data.readers.tsv import read_tsv
 from mtsearch.data.source import FileFormat
 
-__all__ = ["ENDINGS", "READERS", "Reader", "Row", "Table"]
+__all__ = ["ENDINGS", "LAYERS", "READERS", "Reader", "Row", "Table"]
 
 READERS: Mapping[FileFormat, Reader] = MappingProxyType(
     {
@@ -56,3 +56,12 @@ ENDINGS: Mapping[str, FileFormat] = MappingProxyType(
     }
 )
 """The format that a file's ending stands for under ``format: auto``."""
+
+LAYERS: Mapping[FileFormat, tuple[str, ...]] = MappingProxyType(
+    {
+        "conllu": ("lemmas", "upos", "xpos", "dependencies", "deprels"),
+        "brackets": ("tags", "constituents", "tree"),
+        "props": ("pos", "propositions"),
+    }
+)
+"""What formats annotate side by side, by the names of the columns that their readers give."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -32,7 +33,7 @@ def with_answers(table: Table) -> Table:
             refused.append(Refusal(line, str(reason)))
         else:
             rows.append((line, [*values[:answers_at], answers, *values[answers_at + 1 :]]))
-    return Table(table.columns, rows, refused)
+    return replace(table, rows=rows, refused=refused)
 
 
 def located_answers(value: Any, context: str) -> list[tuple[str, int]]:
