@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,20 @@ from mtsearch.data.examples import Origin
 from mtsearch.data.files import FilePart
 from mtsearch.data.folders import entry_parts, layer_columns, missing_files, searched_parts
 from mtsearch.data.hub import HUB_SECONDS, HubSet, hub_answers, hub_is_off, reader_is_installed
-from mtsearch.data.source import DataSource, SplitName
+from mtsearch.data.source import DataSource, FileFormat, SplitName
 from mtsearch.errors import DataError
 
 __all__ = ["Found", "find"]
 
 _SAMPLE_SEED = 13
+_SAMPLE_FILES: Mapping[str, tuple[str, FileFormat]] = {  # layer -> ending and format of its files
+    **dict.fromkeys(sample.LABELLED_LAYERS, (".csv", "cs224n")),
+    "treebank": (".conllu", "conllu"),
+    "entities": (".conll", "columns"),
+    "constituents": (".ptb", "brackets"),
+    "propositions": (".conll", "props"),
+    "questions": (".json", "squad"),
+}
 
 
 @dataclass(frozen=True)
@@ -191,14 +200,16 @@ def _without_files(source: DataSource, entry: Entry) -> Found:
 def _in_sample(source: DataSource, layer: str, note: str) -> Found:
     if layer not in sample.LAYERS:
         raise DataError(f"{source.source}: the sample corpus has {', '.join(sample.LAYERS)}, but not {layer!r}")
-    if source != DataSource(source=source.source, limit=source.limit, max_bad_ratio=source.max_bad_ratio):
+    if source.format != "auto" or source.columns or source.splits or source.subset is not None:
         raise DataError(
-            f"data set {source.source}: format, layer, columns, splits and subset describe real data, but found "
-            f"was the {note}; give a folder with --data, or drop them"
+            f"data set {source.source}: format, columns, splits and subset describe real data, but found was the "
+            f"{note}; give a folder with --data, or drop them"
         )
+    ending, format_ = _SAMPLE_FILES[layer]
+    columns = layer_columns(source, None, format_)
     folder = _sample_folder() / layer
     parts: dict[SplitName, FilePart] = {
-        split: FilePart(folder / f"{split}.csv", "cs224n", {}, True) for split in ("train", "dev", "test")
+        split: FilePart(folder / f"{split}{ending}", format_, columns, True) for split in ("train", "dev", "test")
     }
     return Found("sample", str(folder), note, parts)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtsearch.data import finding, sample
+from mtsearch.data.catalogue import CATALOGUE
 from mtsearch.data.files import FilePart
 from mtsearch.data.finding import find
 from mtsearch.data.hub import HubSet
@@ -76,13 +77,21 @@ def test_the_hub_goes_before_the_sample(monkeypatch: pytest.MonkeyPatch) -> None
         ("reader_is_installed", False, "the package datasets, which reads the hub, is not installed"),
     ],
 )
-@pytest.mark.parametrize(("name", "layer"), [("sst5", "sentiment"), ("quora", "paraphrase"), ("stsb", "similarity")])
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        *(("sst5", "sentiment"), ("quora", "paraphrase"), ("stsb", "similarity"), ("ud_ewt", "treebank")),
+        *(("wnut17", "entities"), ("conll2003", "entities"), ("gum_const", "constituents")),
+        *(("srl_propbank_ewt", "propositions"), ("squad", "questions")),
+    ],
+)
 def test_the_sample_stands_in_last_and_says_why(
     attribute: str, value: bool, why: str, name: str, layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finding, attribute, lambda: value)
     found = find(DataSource(source=name), None)
     assert found.origin == "sample"
+    why = "it is not on the hub" if CATALOGUE[name].hub is None else why
     assert found.note == f"sample corpus (generated), because no --data was given and {why}"
     assert Path(found.where).name == layer
     assert isinstance(found.data, dict)
@@ -277,6 +286,29 @@ def test_a_layer_of_a_format_is_the_label_of_every_split() -> None:
 def test_the_sample_is_named_explicitly_even_beside_a_data_folder(data_root: Path) -> None:
     found = find(DataSource(source="sample:similarity", limit=5), data_root)
     assert (found.origin, found.note) == ("sample", "sample corpus (generated), as the config names it")
+
+
+@pytest.mark.parametrize("source", ["ud_ewt", "sample:treebank"])
+@pytest.mark.parametrize("layer", [None, "upos", "xpos", "dependencies"])
+def test_a_layer_of_the_sample_is_chosen_as_of_the_set_that_it_stands_in_for(source: str, layer: str | None) -> None:
+    data = find(DataSource(source=source, layer=layer), None).data
+    assert isinstance(data, dict)
+    assert {part.format for part in data.values()} == {"conllu"}
+    expected = {} if layer is None else {"label": layer}
+    assert [part.columns for part in data.values()] == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("sample:treebank", "must be one of lemmas, upos, xpos, dependencies, deprels, but is 'senses'"),
+        ("sample:entities", "must be left out, since the format columns has no layers, but is 'senses'"),
+        ("sample:sentiment", "must be left out, since the format cs224n has no layers, but is 'senses'"),
+    ],
+)
+def test_a_layer_that_the_sample_does_not_have_is_told(source: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        find(DataSource(source=source, layer="senses"), None)
 
 
 def test_a_damaged_sample_in_the_cache_is_written_again() -> None:
