@@ -321,20 +321,21 @@ def _print_front(console: Console, outcome: Outcome) -> None:
 def _print_task_sets(console: Console, rows: Sequence[Mapping[Any, Any]]) -> None:
     """What each task gains or loses by the tasks beside it, a row for each task and set of tasks."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("  task", "metric", "trained with", "trial", "score", "alone", "difference"):
-        table.add_column(column, justify="right" if column in ("score", "alone", "difference") else "left")
+    for column in ("  task", "score", "alone", "difference"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "  task" else "right")
+    table.add_column("best trial", no_wrap=True)
+    table.add_column("trained with", overflow="fold")
     before = None
     for row in rows[:_MOST_SETS]:
         others = [task for task in row["tasks"].split("+") if task != row["task"]]
         is_first, before = row["task"] != before, row["task"]
         table.add_row(
-            f"  {row['task']}" if is_first else "",
-            row["metric"] if is_first else "",
-            ", ".join(others) or "nothing else",
-            row["best_trial"],
+            f"  {row['task']}.{row['metric']}" if is_first else "",
             f"{row['score']:.4f}",
             f"{row['alone']:.4f}" if row["num_pairs"] else "",
             _difference(row) if row["num_pairs"] else "",
+            row["best_trial"],
+            ", ".join(others) or "nothing else",
         )
     if len(rows) > _MOST_SETS:
         table.add_row("  ..")

@@ -83,12 +83,12 @@ def _what_won_of_each_task(run: Run) -> list[str]:
     table = task_set_table(run)
     best = table.loc[table.groupby("task", sort=False)["score"].idxmax()]
     cases = [
-        f"on {row['task']} in trials with {row['tasks']} ({row['metric']} {score(row['score'])}"
+        f"for {row['task']} those with {row['tasks']} ({row['metric']} {score(row['score'])}"
         + (f", {row['difference']:+.4f} against the task alone)" if row["num_pairs"] else ")")
         for row in best.to_dict("records")
     ]
     means = "Trials are scored on their own tasks, so no one of them is best of all"
-    return [f"{means}; the highest mean score is {listing(cases)}." if cases else f"{means}."]
+    return [f"{means}; the best on average are {listing(cases)}." if cases else f"{means}."]
 
 
 def _where_it_lost(run: Run) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,50 @@ def test_a_tie_on_a_task_is_not_lost(tmp_path: Path) -> None:
     run = run_of(tmp_path, scored(0, 0.5, 0.75), scored(1, 0.5, 0.5))
     assert tasks_lost(run).empty
     assert isinstance(task_table(run), pd.DataFrame)
+
+
+@pytest.fixture
+def two_sets(tmp_path: Path) -> Run:
+    """Trials with one task or both, each scored on its own."""
+    return run_of(
+        tmp_path,
+        trial_row(0, 0.50, tasks="sentiment", **{"best/sentiment.accuracy": 0.50, "best/mean_score": 0.50}),
+        scored(1, 0.25, 0.50, tasks="sentiment+similarity"),
+        scored(2, 0.75, 0.25, tasks="sentiment+similarity"),
+        trial_row(3, 0.60, tasks="sentiment", **{"best/sentiment.accuracy": 0.60, "best/mean_score": 0.60}),
+    )
+
+
+def test_each_set_of_tasks_has_its_own_ranks_where_trials_are_scored_on_their_own_tasks(two_sets: Run) -> None:
+    ranked = best_trials(two_sets)
+    assert list(zip(ranked["trial_id"], ranked["rank"], strict=True)) == [
+        ("t0003", 1),
+        ("t0000", 2),
+        ("t0002", 1),
+        ("t0001", 2),
+    ]
+    assert best_trials(two_sets, n=1)["trial_id"].tolist() == ["t0003", "t0002"]
+
+
+def test_a_tasks_own_metric_ranks_all_sets_together(two_sets: Run) -> None:
+    ranked = best_trials(two_sets, metric="sentiment.accuracy")
+    assert ranked["trial_id"].tolist() == ["t0002", "t0003", "t0000", "t0001"]
+    assert ranked["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_scored_tasks_rank_all_sets_together(two_sets: Run, tmp_path: Path) -> None:
+    fixed = replace(two_sets, objective=replace(TWO_TASKS, scored_tasks=("sentiment",)))
+    assert two_sets.ranks_apart()
+    assert not two_sets.ranks_apart("sentiment.accuracy")
+    assert not fixed.ranks_apart()
+    assert best_trials(fixed, n=1)["trial_id"].tolist() == ["t0003"]
+
+
+def test_without_one_winner_no_task_is_lost_to_another_trial(two_sets: Run) -> None:
+    assert task_table(two_sets).empty
+    assert tasks_lost(two_sets).empty
+
+
+def test_a_trial_is_compared_with_the_best_one_of_the_same_tasks(two_sets: Run) -> None:
+    assert list(compare(two_sets, "t0001").columns) == ["part", "name", "t0001", "t0002", "difference"]
+    assert list(compare(two_sets, "t0003").columns) == ["part", "name", "t0003", "t0000", "difference"]

@@ -91,6 +91,29 @@ def test_only_settings_that_differ_are_varied(tmp_path: Path) -> None:
     assert run.varied_columns == ("config/b", "config/only_here")
 
 
+def test_settings_of_a_task_vary_among_the_trials_that_have_it_and_the_tasks_are_one_setting(tmp_path: Path) -> None:
+    rows = [
+        trial_row(0, tasks="a", **{"config/tasks.a.kind": "ner", "config/tasks.a.weight": 1.0}),
+        trial_row(1, tasks="b", **{"config/tasks.b.kind": "srl", "config/tasks.b.weight": 1.0}),
+        trial_row(
+            2,
+            tasks="a+b",
+            **{
+                "config/tasks.a.kind": "ner",
+                "config/tasks.a.weight": 1.0,
+                "config/tasks.b.kind": "srl",
+                "config/tasks.b.weight": 2.0,
+            },
+        ),
+    ]
+    assert load_run(write_tables(tmp_path, rows, [])).varied_columns == ("tasks", "config/tasks.b.weight")
+
+
+def test_an_infeasible_trial_has_no_config_and_makes_no_setting_vary(tmp_path: Path) -> None:
+    rows = [trial_row(0, **{"config/a": 1}), trial_row(1, status="infeasible")]
+    assert load_run(write_tables(tmp_path, rows, [])).varied_columns == ()
+
+
 def test_a_table_may_be_a_folder_of_part_files(tmp_path: Path) -> None:
     write_tables(tmp_path, [], [metric_row("t0000", 1, 0.5)])
     (tmp_path / TRIALS.file).unlink()

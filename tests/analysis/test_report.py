@@ -209,3 +209,20 @@ def test_before_the_first_report_the_front_is_empty(tmp_path: Path) -> None:
 
 def test_one_objective_has_no_section_for_a_front(page: _Page) -> None:
     assert "front" not in page.ids
+
+
+def test_trials_that_are_scored_on_their_own_tasks_are_reported_without_one_best(tmp_path: Path) -> None:
+    rows = [
+        trial_row(number, score, tasks=tasks, **{"best/a.f1": score, "best/mean_score": score})
+        for number, (tasks, score) in enumerate([("a", 0.5), ("a+b", 0.25), ("a+b", 0.75)])
+    ]
+    metrics = [metric_row(row["trial_id"], 1, row["score"]) for row in rows]
+    metrics += [metric_row(row["trial_id"], 1, row["score"], task="a", metric="f1") for row in rows]
+    run = load_run(write_tables(tmp_path, rows, metrics, Objective(task_metrics=("a.f1",))))
+    text = write_report(run).read_text(encoding="utf-8")
+    page = _Page(text)
+    assert "one for each set of tasks" in page.text
+    assert "best of its tasks" in text
+    for claim in ("Best trial", "Best so far", "Settings and scores", "The best trial is"):
+        assert claim not in page.text
+    assert [row[0] for row in page.rows if row[0].startswith("t00")] == ["t0000", "t0002", "t0001"]

@@ -79,3 +79,24 @@ def test_several_objectives_are_named_and_their_front_is_told(tmp_path: Path) ->
     ) in told
     unfinished = load_run(write_tables(tmp_path / "new", [trial_row(0, 0.5, status="running")], [], run.objective))
     assert "No trial has completed yet, so there is no Pareto front." in summarise(unfinished)
+
+
+def sets_of_tasks(folder: Path) -> Run:
+    """Two tasks, alone and together, each trial scored on its own tasks."""
+
+    def trial(number: int, **scores: float) -> dict[str, object]:
+        metrics = {f"best/{task}.f1": score for task, score in scores.items()}
+        return trial_row(number, sum(scores.values()) / len(scores), tasks="+".join(scores), **metrics)
+
+    rows = [trial(0, a=0.5), trial(1, b=0.75), trial(2, a=0.625, b=0.5)]
+    return load_run(write_tables(folder / "sets", rows, [], Objective(task_metrics=("a.f1", "b.f1"))))
+
+
+def test_no_trial_is_called_best_of_trials_that_are_scored_on_their_own_tasks(tmp_path: Path) -> None:
+    said = summarise(sets_of_tasks(tmp_path))
+    assert said[:2] == [
+        "sets tried 3 configs over 1 setting (tasks) for the highest mean_score on a and b.",
+        "Trials are scored on their own tasks, so no one of them is best of all; the best on average are for a those "
+        "with a+b (f1 0.6250, +0.1250 against the task alone) and for b those with b (f1 0.7500).",
+    ]
+    assert not any("beats it" in sentence or "beaten" in sentence for sentence in said)
