@@ -198,20 +198,27 @@ def predict(
     model: ModelArgument,
     task: Annotated[str, typer.Option(help="The task to predict.")],
     trial: TrialOption = "best",
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each text, whatever the task.")] = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Read texts from standard input, one a line, and print what the model says of each as a line of JSON.
+    """Read texts from standard input, one a line, and print what the model says of each.
 
-    The two texts of a pair are parted by a tab.
+    It is printed in the usual format of the kind of task: CoNLL-U for tags and dependencies, CoNLL columns for
+    entities, brackets for constituents, else a line of JSON. The two texts of a pair, or a question and the text that
+    it is asked about, are parted by a tab; words by white space.
     """
     from mtsearch.api import load
 
     loaded = load(model, trial, plugins=plugin or ())
-    loaded.predict(task, ())  # an unknown task is told before anything is waited for
+    is_of_words = loaded.layout(task) == "words"  # an unknown task is told before anything is waited for
     number = 1
     while lines := _lines(number):
-        for prediction in loaded.predict(task, [tuple(line.split("\t")) for line in lines], first=number):
-            sys.stdout.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+        texts = [tuple(line.split() if is_of_words else line.split("\t")) for line in lines]
+        if as_json:
+            told = [json.dumps(one, ensure_ascii=False) for one in loaded.predict(task, texts, first=number)]
+        else:
+            told = loaded.render(task, texts, first=number)
+        sys.stdout.write("".join(f"{text}\n" for text in told))
         sys.stdout.flush()
         number += len(lines)
 

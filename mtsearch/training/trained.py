@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.schema import trial_schema
@@ -20,9 +21,10 @@ from mtsearch.data.piece_tags import PieceTags
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import TokenTable, tokenise_uncached
+from mtsearch.data.windows import text_words
 from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.model.encoder import find_encoder, load_tokenizer
-from mtsearch.tasks.contract import Inventory, TaskKind
+from mtsearch.tasks.contract import Inventory, Layout, TaskKind
 from mtsearch.training.checkpoint import load_weights, read_description
 from mtsearch.training.evaluate import Evaluation, evaluate, predict, prediction_table
 from mtsearch.training.exported import MANIFEST, encoder_source, is_export, load_exported, read_manifest
@@ -98,30 +100,57 @@ class TrainedModel:
     def predict(
         self, task: str, texts: Sequence[str] | Sequence[tuple[str, ...]], first: int = 1
     ) -> list[dict[str, Any]]:
-        """What the model says of texts, or of pairs of texts.
+        """What the model says of texts, of pairs of texts, or of sentences given as words.
 
         Args:
             task: the task's name.
-            texts: sentences, or pairs for a task on pairs.
+            texts: sentences; pairs for a task on pairs; a question and its context for one on questions. For a task on
+                words each is the tuple of its words, or a text that is split at white space.
             first: the number that errors tell the first text by.
 
         Returns:
             One dict per text: ``prediction`` and what the task's decoding adds (``probabilities`` by class).
 
         Raises:
-            DataError: an unknown task, or another number of texts than it takes.
+            DataError: an unknown task, another number of texts than it takes, or a text without words.
         """
+        return self._predict(task, self._examples(task, texts, first))
+
+    def render(self, task: str, texts: Sequence[str] | Sequence[tuple[str, ...]], first: int = 1) -> list[str]:
+        """What the model says of texts, each in the usual format of the kind of task: CoNLL-U, brackets, JSON lines.
+
+        Args:
+            task: as for :meth:`predict`, which raises the same.
+            texts: as there.
+            first: as there.
+        """
+        examples = self._examples(task, texts, first)
         kind = self._kind(task)
-        rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-        for number, row in enumerate(rows, start=first):
-            if len(row) != kind.wanted.num_texts:
-                raise DataError(f"text {number}: {task} takes {kind.wanted.num_texts} text(s), but got {len(row)}")
-        if not rows:
+        predictions = self._predict(task, examples)
+        return [kind.render(example, told) for example, told in zip(examples, predictions, strict=True)]
+
+    def _examples(self, task: str, texts: Sequence[str] | Sequence[tuple[str, ...]], first: int) -> list[Example]:
+        kind = self._kind(task)
+        num_texts = kind.wanted.num_texts
+        examples = []
+        for number, text in enumerate(texts, start=first):
+            row, words = (text,) if isinstance(text, str) else tuple(text), None
+            if kind.layout == "words":
+                words = tuple(text.split()) if isinstance(text, str) else row
+                row = (" ".join(words),)
+            if len(row) != num_texts:
+                raise DataError(f"text {number}: {task} takes {num_texts} text(s), but got {len(row)}")
+            if kind.layout in ("words", "question") and not text_words(row[-1]):
+                raise DataError(f"text {number}: {task} takes texts with words, but got {row[-1]!r}; leave it out")
+            examples.append(Example(str(number), row, None, number, words))
+        return examples
+
+    def _predict(self, task: str, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        if not examples:
             return []
-        examples = [Example(str(i), row, None, i) for i, row in enumerate(rows, start=1)]
         return predict(
             self.model,
-            kind,
+            self._kind(task),
             self.inventories[task],
             self._encoded(task, examples),
             examples,
@@ -129,6 +158,14 @@ class TrainedModel:
             self.accelerator,
             _BATCH_SIZE,
         ).predictions
+
+    def layout(self, task: str) -> Layout:
+        """How a task's texts become input rows.
+
+        Raises:
+            DataError: the task is unknown.
+        """
+        return self._kind(task).layout
 
     def data(self, task: str, data_root: Path | None) -> DataSet:
         """A task's data set.
@@ -187,8 +224,9 @@ class TrainedModel:
             with_places=self.tags is not None,
         )
         tags = None if self.tags is None else self._tagged(task, examples, tokens, self.tags, is_cached=with_targets)
-        rows = row_examples(kind, examples, tokens)
-        targets = kind.encode_targets(rows, self.inventories[task]) if with_targets else {}
+        targets: dict[str, pa.Array] = {}
+        if with_targets:
+            targets = kind.encode_targets(row_examples(kind, examples, tokens), self.inventories[task])
         return EncodedSplit(task, tokens, targets, self.tokenizer.pad_token_id, tags)
 
     def _tagged(
