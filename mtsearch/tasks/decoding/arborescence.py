@@ -22,9 +22,9 @@ def best_trees(scores_BWH: Tensor, mask_BW: Tensor) -> Tensor:
     Where the best head of every word makes such a tree already, that is it. The others are found by the algorithm of
     Chu, Liu and Edmonds, on all of them at once: every part of the sentence, at first each word, takes the best arc
     from another part; parts that thereby stand on a cycle become one; and so on until there are no cycles, after which
-    the parts are opened again, the last one first. One child of the root costs nothing more: a part takes an arc from
-    the root only where no other word may be its head. Since an arc from the root thus counts as worse than any other
-    arc by more than all scores together, there are as few of them as can be.
+    the parts are opened again, the last one first. That the root has one child costs nothing more: a part takes an arc
+    from the root only where none comes from another word. An arc from the root is thus worse than all other scores
+    together, so that there are as few of them as can be.
 
     Args:
         scores_BWH: of word d (from 0) having head h: 0 is the root, h the h-th word counted from 1; H is W + 1. -inf
@@ -35,8 +35,8 @@ def best_trees(scores_BWH: Tensor, mask_BW: Tensor) -> Tensor:
         Heads [B, W], -1 behind the sentence's end. If every tree is forbidden, some are trees of more words below the
         root, or with forbidden arcs from it.
 
-    Source: Edmonds (1967), "Optimum branchings"; the single root as in Gabow & Tarjan (1984), while Stanojević & Cohen
-        (2021, EMNLP), "A root of a problem", take a constant from the scores of the root's arcs, which costs digits.
+    Source: Edmonds (1967), "Optimum branchings". Stanojević & Cohen (2021), "A root of a problem", get the single root
+        by a large constant that they take from the scores of the root's arcs; it costs digits, so here is none.
     """
     num_words = mask_BW.shape[1]
     words = torch.arange(1, num_words + 1, device=mask_BW.device)
@@ -85,8 +85,7 @@ class _Round(NamedTuple):
 
 def _edmonds(scores_BWH: Tensor) -> Tensor:
     """The heads [B, W] of the best trees."""
-    from_root_BW = scores_BWH[..., 0].clamp_min(-_HUGE)  # so that a part that only the root may enter always is
-    arcs_BWH = scores_BWH.clone()
+    from_root_BW, arcs_BWH = scores_BWH[..., 0], scores_BWH.clone()
     arcs_BWH[..., 0] = -torch.inf
     # What the best arcs into the parts around a word scored: an arc to this word replaces all of them.
     paid_BW = torch.zeros_like(from_root_BW)
@@ -94,11 +93,9 @@ def _edmonds(scores_BWH: Tensor) -> Tensor:
 
     rounds: list[_Round] = []
     while True:
-        within_BWH = parts_BH[:, 1:, None] == parts_BH[:, None]
-        outside_BWW = ~within_BWH[..., 1:]
-        arcs_BWH.masked_fill_(within_BWH, -torch.inf)
+        arcs_BWH = torch.where(parts_BH[:, 1:, None] == parts_BH[:, None], -torch.inf, arcs_BWH)
         gains_BW, head_BW = arcs_BWH.max(-1)
-        gains_BW, entry_BW = _best_within_parts(gains_BW - paid_BW, outside_BWW)
+        gains_BW, entry_BW = _best_of_parts(gains_BW - paid_BW, parts_BH)
         unreached_BW = gains_BW == -torch.inf
         paid_BW = paid_BW + gains_BW.masked_fill(unreached_BW, 0)
 
@@ -112,15 +109,20 @@ def _edmonds(scores_BWH: Tensor) -> Tensor:
             break
         parts_BH = merged_BH
 
-    _, root_entry_BW = _best_within_parts(from_root_BW - paid_BW, outside_BWW)
+    _, root_entry_BW = _best_of_parts(from_root_BW - paid_BW, parts_BH)
     rounds[-1] = _Round(parts_BH, root_entry_BW.where(unreached_BW, entry_BW), head_BW.masked_fill(unreached_BW, 0))
     return _opened(rounds)
 
 
-def _best_within_parts(values_BW: Tensor, outside_BWW: Tensor) -> tuple[Tensor, Tensor]:
-    """For each word, the highest value in its part, and the word that has it."""
-    highest_BW, word_BW = values_BW.unsqueeze(1).masked_fill(outside_BWW, -torch.inf).max(-1)
-    return highest_BW, word_BW
+def _best_of_parts(values_BW: Tensor, parts_BH: Tensor) -> tuple[Tensor, Tensor]:
+    """For each word, the highest value in its part, and the first word of the part that has it."""
+    parts_BW = parts_BH[:, 1:]
+    lowest_BH = torch.full_like(parts_BH, -torch.inf, dtype=values_BW.dtype)
+    highest_BW = lowest_BH.scatter_reduce_(1, parts_BW, values_BW, "amax").gather(1, parts_BW)
+    num_words = values_BW.shape[1]
+    words_BW = torch.arange(num_words, device=parts_BW.device).where(values_BW == highest_BW, num_words)
+    last_BH = torch.full_like(parts_BH, num_words)
+    return highest_BW, last_BH.scatter_reduce_(1, parts_BW, words_BW, "amin").gather(1, parts_BW)
 
 
 def _opened(rounds: list[_Round]) -> Tensor:

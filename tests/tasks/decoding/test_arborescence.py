@@ -16,7 +16,7 @@ from torch import Tensor
 from mtsearch.tasks.decoding.arborescence import best_trees
 from tests.tasks.decoding.batches import SCORES, mask_of, random_scores
 
-LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=4)
+LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=3)
 
 
 def is_tree(heads: tuple[int, ...]) -> bool:
@@ -132,6 +132,20 @@ def test_whatever_the_scores_it_ends_with_a_tree_unless_arcs_are_forbidden(score
     heads = best_trees(anything.masked_fill(anything < -1e30, torch.nan), mask_of([6, length]))
     assert is_tree(tuple(heads[0].tolist()))
     assert is_tree(tuple(heads[1, :length].tolist()))
+
+
+def test_what_is_not_a_number_is_taken_last() -> None:
+    scores = torch.tensor([[[-9.0, 0, torch.nan], [torch.nan, -9, 0]]])
+    assert best_trees(scores, mask_of([2])).tolist() == [[0, 1]]
+
+
+def test_infinite_scores_that_are_replaced_again_and_again_stay_numbers() -> None:
+    # Word 1 takes word 2, and both an arc from word 3, then from word 4; each time the arc of an infinite score goes.
+    scores = torch.full((1, 5, 6), -torch.inf)
+    arcs = {(1, 0): -1.0, (1, 2): 0.0, (1, 5): -0.5, (2, 1): torch.inf, (2, 3): 0.0, (3, 1): torch.inf, (3, 4): 0.0}
+    for (word, head), value in (arcs | {(4, 1): 5.0, (4, 0): 9.0, (5, 1): 7.0, (5, 0): 3.0}).items():
+        scores[0, word - 1, head] = value
+    assert best_trees(scores, mask_of([5])).tolist() == [[0, 1, 1, 1, 1]]
 
 
 def test_where_every_tree_is_forbidden_all_words_still_come_from_the_root() -> None:
