@@ -67,9 +67,10 @@ class _RowReader:
     def _read_label(self, cell: object, words: tuple[str, ...] | None) -> Any:
         if isinstance(self._wanted, WantedWords):
             assert words is not None  # choose_columns names their column
-            label = _structure(cell, "label")
-            return self._wanted.read_label(label.split() if isinstance(label, str) else label, words)
-        return self._wanted.read_label(_structure(cell, "label") if self._wanted.structured else _text(cell, "label"))
+            return self._wanted.read_label(_structure(cell.split() if isinstance(cell, str) else cell, "label"), words)
+        if not self._wanted.structured:
+            return self._wanted.read_label(_text(cell, "label"))
+        return self._wanted.read_label(_structure(cell, "label"))
 
 
 def _text(value: object, role: str) -> str:
@@ -85,10 +86,12 @@ def _text(value: object, role: str) -> str:
     return value
 
 
-def _structure(value: object, role: str) -> object:
-    """A cell as it is; raises ValueError where it is empty."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+def _structure(value: object, role: str) -> list[Any] | tuple[Any, ...]:
+    """A cell as a list; raises ValueError where it is none."""
+    if value is None:
         raise ValueError(f"the {role} is empty")
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"the {role} must be a list, but is a {type(value).__name__}")
     return value
 
 

@@ -97,11 +97,12 @@ def test_sentences_without_words_or_a_fitting_label_are_refused() -> None:
             (5, [[1], ["O"]]),
             (6, ["  ", "O"]),
             (7, [["a"], " "]),
+            (8, [["a"], 3]),
         ],
     )
-    with pytest.raises(DataError, match="7 of 7 are"):
+    with pytest.raises(DataError, match="8 of 8 are"):
         make_examples(table, WORDS, TAGS, "x", 1.0)
-    good: Row = (8, [["a"], ["O"]])
+    good: Row = (9, [["a"], ["O"]])
     _, refused = make_examples(Table(table.columns, [*table.rows, good]), WORDS, TAGS, "x", 1.0)
     assert [refusal.reason for refusal in refused] == [
         "the sentence has no words",
@@ -110,7 +111,8 @@ def test_sentences_without_words_or_a_fitting_label_are_refused() -> None:
         "1 words, but 2 tags",
         "the words must be a list of texts, or a text with white space between them",
         "the sentence has no words",
-        "the label is empty",
+        "1 words, but 0 tags",
+        "the label must be a list, but is a int",
     ]
 
 
@@ -132,7 +134,12 @@ def test_gold_tags_are_as_many_as_the_words_even_if_one_holds_a_blank() -> None:
 def test_a_structured_label_is_taken_as_the_reader_gives_it() -> None:
     answers = Wanted(2, tuple, structured=True)
     columns = Columns(("question", "context"), "answers", None)
-    rows: list[Row] = [(1, ["Who?", "I did.", [("I", 0)]]), (2, ["Why?", "I did.", []]), (3, ["How?", "I did.", None])]
+    rows: list[Row] = [
+        (1, ["Who?", "I did.", [("I", 0)]]),
+        (2, ["Why?", "I did.", []]),
+        (3, ["How?", "I did.", None]),
+        (4, ["Who?", "I did.", "I"]),
+    ]
     examples, refused = make_examples(Table(("question", "context", "answers"), rows), columns, answers, "x", 0.5)
     assert [example.label for example in examples] == [(("I", 0),), ()]
-    assert refused == [Refusal(3, "the label is empty")]
+    assert refused == [Refusal(3, "the label is empty"), Refusal(4, "the label must be a list, but is a str")]

@@ -56,8 +56,8 @@ def _blocks(lines: Sequence[str]) -> Iterator[Block]:
 
 def separator(lines: Sequence[str]) -> Split:
     """How the columns of these lines are separated: by one tab each if most lines have tabs, else by blanks."""
-    num_filled = sum(not line.isspace() for line in lines if line)
-    if 2 * sum("\t" in line for line in lines if line.strip()) > num_filled:
+    filled = [line for line in lines if line.strip()]
+    if 2 * sum("\t" in line for line in filled) > len(filled):
         return lambda line: line.rstrip().split("\t")
     return lambda line: [column for column in line.rstrip().split(" ") if column]
 
@@ -69,7 +69,7 @@ def without_comments(block: Block, split: Split) -> tuple[list[str], Block]:
     """
     width = len(split(block[-1][1]))
     start = 0
-    while start < len(block) - 1 and block[start][1].startswith("# ") and len(split(block[start][1])) != width:
+    while block[start][1].startswith("# ") and len(split(block[start][1])) != width:
         start += 1
     return [line for _, line in block[:start]], block[start:]
 

@@ -25,6 +25,7 @@ def test_a_broken_line_costs_its_sentence_and_no_other() -> None:
     [
         (["a\tO", "", "New York\tB"], "New York\tB\t", ["New York", "B"]),
         (["a  NN O", "b NN\u00a0x O"], "b   NN\u00a0x O ", ["b", "NN\u00a0x", "O"]),
+        (["a\tb O", "", "c O"], "a\tb O", ["a\tb", "O"]),
         (["# one comment with\ta tab", "a O", "b O"], "a O", ["a", "O"]),
     ],
 )

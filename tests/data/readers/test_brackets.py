@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtsearch.data.examples import Refusal
 from mtsearch.data.files import FilePart, open_file
@@ -30,6 +34,10 @@ def test_a_tree_over_several_lines_is_its_words_tags_and_constituents_outer_firs
 @pytest.mark.parametrize("top", ["ROOT", "TOP", ""])
 def test_the_top_is_no_constituent(top: str) -> None:
     assert _constituents(f"({top} (S (NP (NN a)) (VP (VB b))))") == [(0, 2, "S"), (0, 1, "NP"), (1, 2, "VP")]
+
+
+def test_a_node_inside_may_be_called_as_a_top() -> None:
+    assert _constituents("(S (TOP (NN a)))") == [(0, 1, "S"), (0, 1, "TOP")]
 
 
 def test_a_chain_of_single_nodes_is_listed_from_above() -> None:
@@ -75,6 +83,7 @@ def test_trees_may_stand_one_after_the_other_without_a_blank_line() -> None:
     [
         (["(ROOT (S (NN b)"], 2, "2 bracket(s) of the tree are never closed"),
         (["(ROOT", " (S (NN b))", " (NN c)", ""], 2, "1 bracket(s) of the tree are never closed"),
+        (["(ROOT", " (S (NN b)"], 2, "2 bracket(s) of the tree are never closed"),
         (["(ROOT", " (NN b)))"], 3, "brackets must hold everything, but ')' stands outside"),
         (["(ROOT (NN b))", "stray"], 3, "brackets must hold everything, but 'stray' stands outside"),
         (["(ROOT (NP b (NN c)))"], 2, "NP must hold a word or nodes, but holds both"),
@@ -96,6 +105,40 @@ def test_a_broken_tree_is_refused_by_line_and_reading_goes_on_at_the_next(
 def test_a_tree_of_any_depth_is_read() -> None:
     depth = 5000
     assert len(_constituents("(ROOT " + "(NP " * depth + "(NN a)" + ")" * depth + ")")) == depth
+
+
+_Tree = tuple[str, Any]  # a label, and a word or trees
+_leaves: st.SearchStrategy[_Tree] = st.tuples(
+    st.sampled_from(["NN", "VB", "-LRB-"]), st.sampled_from(["a", "-x", "b'"])
+)
+_trees: st.SearchStrategy[_Tree] = st.recursive(
+    _leaves, lambda trees: st.tuples(st.sampled_from(["S", "NP", "VP"]), st.lists(trees, min_size=1, max_size=4))
+)
+
+
+def _written(tree: _Tree, gaps: Iterator[str]) -> str:
+    label, inside = tree
+    inner = inside if isinstance(inside, str) else next(gaps).join(_written(child, gaps) for child in inside)
+    return f"({label}{next(gaps)}{inner})"
+
+
+def _spans(tree: _Tree, start: int) -> tuple[int, list[tuple[int, int, str]]]:
+    label, inside = tree
+    if isinstance(inside, str):
+        return start + 1, []
+    end, below = start, []
+    for child in inside:
+        end, spans = _spans(child, end)
+        below += spans
+    return end, [(start, end, label), *below]
+
+
+@given(trees=st.lists(_trees, min_size=1, max_size=3), gaps=st.lists(st.sampled_from([" ", "  ", "\n  "]), min_size=1))
+def test_whatever_tree_is_written_over_whichever_lines_is_read_back(trees: list[_Tree], gaps: list[str]) -> None:
+    text = "\n".join(_written(("ROOT", [tree]), cycle(gaps)) for tree in trees)
+    table = read_brackets(text.split("\n"), True)
+    assert [values[2] for _, values in table.rows] == [_spans(tree, 0)[1] for tree in trees]
+    assert table.refused == []
 
 
 REAL = {"train": (3000, 52293, 97, 45), "dev": (1575, 28119, 90, 45), "test": (1464, 28397, 134, 46)}

@@ -80,6 +80,11 @@ def test_a_treebank_without_dependencies_still_has_its_words_and_tags() -> None:
             2,
             "the heads must be a tree, but words 2, 3, 4 are a cycle",
         ),
+        (
+            [_word("1", "a", "3"), _word("2", "b"), _word("3", "c", "4"), _word("4", "d", "3")],
+            3,
+            "the heads must be a tree, but words 3, 4 are a cycle",
+        ),
         (["# text = ", _word("1-2", "am", "_", "_")], 1, "the sentence has no words"),
     ],
 )

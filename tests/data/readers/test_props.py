@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtsearch.data.files import FilePart, open_file
+from mtsearch.data.readers.propositions import read_propositions
 from mtsearch.data.readers.props import read_props
 from mtsearch.data.readers.table import Table
 
@@ -123,6 +127,40 @@ def test_a_broken_sentence_is_refused_by_its_line_and_the_next_is_read(
     assert [refusal.line for refusal in table.refused] == [line]
     assert reason in table.refused[0].reason
     assert [values[1] for _, values in table.rows] == [["runs", "w"]]
+
+
+@st.composite
+def _sentences(draw: st.DrawFn) -> list[list[tuple[int, list[tuple[int, int, str]]]]]:
+    """Propositions of eight words each."""
+    sentences = []
+    for _ in range(draw(st.integers(1, 3))):
+        propositions = []
+        for predicate in sorted(draw(st.sets(st.integers(0, 7), min_size=1, max_size=3))):
+            bounds = sorted(draw(st.sets(st.integers(0, 8), max_size=6)))
+            pairs = zip(bounds[::2], bounds[1::2], strict=False)
+            arguments = [(start, end, draw(st.sampled_from(["A0", "AM-TMP", "R-A1"]))) for start, end in pairs]
+            propositions.append((predicate, arguments))
+        sentences.append(propositions)
+    return sentences
+
+
+@given(sentences=_sentences())
+def test_whatever_is_written_as_columns_or_as_json_lines_is_read_back(sentences: Any) -> None:
+    columns, lines = [], []
+    for number, propositions in enumerate(sentences):
+        rows = [[f"w{word}", "NN", "-", "-", *"*" * len(propositions)] for word in range(8)]
+        for place, (predicate, arguments) in enumerate(propositions, 4):
+            rows[predicate][3] = "be.01"
+            tags = ["O"] * 8
+            for start, end, label in arguments:
+                rows[start][place] = f"({label}*"
+                rows[end - 1][place] += ")"
+                tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+            words = [row[0] for row in rows]
+            lines.append(json.dumps({"sent_id": str(number), "tokens": words, "predicate": predicate, "tags": tags}))
+        columns += ["\t".join(row) for row in rows] + [""]
+    tables = read_props(columns, True), read_propositions(lines, True)
+    assert [[values[-1] for _, values in table.rows] for table in tables] == [sentences, sentences]
 
 
 def _read(path: Path) -> Table:
