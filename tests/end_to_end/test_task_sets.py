@@ -41,6 +41,10 @@ def test_each_set_of_tasks_is_trained_once_and_each_task_is_compared_with_itself
     assert "by grid: all 4 points, one trial each" in said.out
     assert "choice [sentiment, paraphrase, similarity" in " ".join(said.out.split())
 
+    said = cli("plan", space, "--data", tiny_data)
+    assert said.code == 0, said
+    assert "4, of at most 1 evaluations each; all 4 points of the grid" in said.out
+
     said = cli("run", space, "--data", tiny_data)
     assert said.code == 0, said
     assert "tiny: 1 dimensions by grid, none stops trials; all 4 points, for mean_score" in said.out
