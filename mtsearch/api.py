@@ -191,11 +191,14 @@ def _origin(checkpoint: Path) -> Origin:
         return Origin()
     try:
         run = load_run(folder)
-        trial = checkpoint.relative_to(folder / "trials").parts[0]
+        place, trial, *_ = checkpoint.relative_to(folder).parts
         (row,) = run.trials[run.trials["trial_id"] == trial].to_dict("records")
         evaluation = int(checkpoint.name.rpartition("-")[2])
     except (OSError, ValueError):  # its tables are gone, or it is not of a trial in them
         return Origin()
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    if place == "retrained":  # on train and dev, for which the tables have no scores
+        return Origin(folder.name, f"{trial} retrained", evaluation, environment=environment)
     metrics = run.metrics
     of_it = metrics[
         (metrics["trial_id"] == trial) & (metrics["evaluation"] == evaluation) & (metrics["split"] == "dev")
@@ -206,7 +209,7 @@ def _origin(checkpoint: Path) -> Origin:
         evaluation,
         {f"{task}.{metric}": value for task, metric, value in of_it[["task", "metric", "value"]].to_numpy().tolist()},
         {name: row[name] for name in ("seconds", "gpu_seconds", "examples_seen")},
-        json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        environment,
     )
 
 

@@ -377,7 +377,7 @@ class SearchConfig(Frozen):
 
     @property
     def scores_own_tasks(self) -> bool:
-        """Whether a trial's score is the mean over its own tasks, so that it cannot be compared across sets of tasks."""
+        """Whether a trial's score is the mean over its own tasks, which says nothing across sets of tasks."""
         return self.primary == "mean_score" and self.scored_tasks is None
 
 

@@ -118,6 +118,7 @@ class Driver:
         self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._sources: dict[str, str] = {}
         self.state = state
         self.stop_reason: str | None = None
         self.fault: MtsearchError | None = None
@@ -251,10 +252,20 @@ class Driver:
             self._check_rows(trial, task, asked, found)
 
     def _check_rows(self, trial: TrialState, task: str, asked: str, found: Mapping[str, str]) -> None:
-        """Copies of examples, and tags, depend on what is installed on a node: on WordNet, or a pipeline's version."""
+        """Copies of examples, and tags, depend on what is installed on a node: on WordNet, or a pipeline's version.
+
+        And the best trial of a run that pruning starts from is another one once that run goes on.
+        """
         config = trial.config
         training = {name: config["training"][name] for name in ("drop_longest", "seed")}
         settings = json.dumps([config["augmentation"], training, config["tags"]], sort_keys=True)
+        source = config["pruning"].get("source")
+        if source is not None and found["source"] != self._sources.setdefault(source, found["source"]):
+            self.fault = DataError(
+                f"pruning.source: all trials must start from the same model, but {source} is another one for "
+                f"{trial.trial_id}; name a checkpoint, or start another search with --name"
+            )
+            self.stop(str(self.fault))
         made = found.get("rows", ""), found.get("tags", "")
         if made != self._rows_made.setdefault((task, asked, settings), made):
             self.fault = DataError(

@@ -184,6 +184,7 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
             "hash": task.data.content_hash,
             "rows": "" if task.changes is None else task.changes.content_hash,
             "tags": "" if parts.tags is None else parts.tags.source,
+            "source": parts.source_hash,
         }
         for name, task in parts.tasks.items()
     }

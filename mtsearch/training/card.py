@@ -150,6 +150,7 @@ def model_card(
     config: TrialConfig,
     inventories: Mapping[str, Inventory],
     hashes: Mapping[str, str],
+    train_on: Sequence[str],
     scores: Mapping[str, Score],
     cut: Cut | None,
     origin: Origin,
@@ -160,6 +161,7 @@ def model_card(
         config: the trial's.
         inventories: of each task.
         hashes: of each task's data.
+        train_on: the splits that it was trained on.
         scores: from :func:`dev_scores`.
         cut: of the attention heads; None where they had no gates.
         origin: of the checkpoint.
@@ -172,7 +174,7 @@ def model_card(
         "## Tasks",
         _tasks(config, inventories, hashes, origin),
         "## Scores on dev",
-        _scores(scores),
+        _scores(scores, train_on),
         *(() if cut is None else ("## Attention heads", _heads(cut))),
         "## How to use it",
         _usage(config, cut),
@@ -203,13 +205,15 @@ def _tasks(config: TrialConfig, inventories: Mapping[str, Inventory], hashes: Ma
     rows = []
     for name, task in config.tasks.items():
         found = origin.environment.get("data", {}).get(name, {})
-        labels = ", ".join(inventories[name].labels) or "a number"
+        labels = ", ".join(inventories[name].labels) or ("an answer" if task.kind == "qa" else "a number")
         rows.append([name, task.kind, labels, task.data.source, found.get("origin", "not known"), hashes[name]])
     note = "The hash is over the content of all its splits; `mtsearch evaluate` says whether other data is scored."
     return _table(["task", "kind", "gives", "data", "found in", "content hash"], rows) + f"\n\n{note}"
 
 
-def _scores(scores: Mapping[str, Score]) -> str:
+def _scores(scores: Mapping[str, Score], train_on: Sequence[str]) -> str:
+    if "dev" in train_on:
+        return f"None: the model was trained on {' and '.join(train_on)}. `mtsearch evaluate --split test` scores it."
     if not scores:
         return "Not known: neither the predictions nor the tables of the run were there."
     rows = [
@@ -290,7 +294,7 @@ mtsearch evaluate FOLDER --split dev --data DATA
 def _costs(origin: Origin) -> str:
     costs, environment = origin.costs, origin.environment
     if not costs:
-        return "Not known: the checkpoint was exported from outside its run folder."
+        return "Not known: no table of a run tells of this checkpoint."
     hardware, resources = environment.get("hardware", {}), environment.get("resources", {})
     versions = environment.get("versions", {})
     rows = [

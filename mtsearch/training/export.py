@@ -87,13 +87,16 @@ def export(
         for name, tensor in model.state_dict().items()
         if not name.startswith(("encoder.", "extensions.pruning."))
     } | run_time_gates
-    scores = dev_scores(
-        config,
-        trained.inventories,
-        checkpoint / "predictions.parquet",
-        load_tables(config.plugins).metrics,
-        origin.scores,
-    )
+    train_on = trained.description.get("train_on", ["train"])
+    scores = {}
+    if "dev" not in train_on:
+        scores = dev_scores(
+            config,
+            trained.inventories,
+            checkpoint / "predictions.parquet",
+            load_tables(config.plugins).metrics,
+            origin.scores,
+        )
 
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -113,7 +116,7 @@ def export(
         trained.tokenizer.save_pretrained(temporary)
         manifest["sha256"] = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        card = model_card(config, trained.inventories, trained.data_hashes, scores, cut, origin)
+        card = model_card(config, trained.inventories, trained.data_hashes, train_on, scores, cut, origin)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         for name in (ENCODER, HEADS):  # safetensors lets nobody else read what it writes
             shutil.copymode(temporary / MANIFEST, temporary / name)

@@ -107,6 +107,8 @@ class Parts:
         place: where it runs.
         objective: what is best.
         tasks: by name.
+        train_on: the splits that are trained on.
+        source_hash: of the trained model's weights that pruning starts from; empty where it starts anew.
         tags: what their tokens' tags are; None where the encoder sees none.
         metrics: all metrics by name, a plugin's included.
         accelerator: number format and device.
@@ -122,6 +124,8 @@ class Parts:
     place: Place
     objective: Objective
     tasks: Mapping[str, TaskParts]
+    train_on: tuple[SplitName, ...]
+    source_hash: str
     tags: TrialTags | None
     metrics: Mapping[str, Metric]
     accelerator: Accelerator
@@ -144,6 +148,8 @@ class Parts:
             "config": self.config.model_dump(mode="json"),
             "inventories": {name: task.inventory.to_json() for name, task in self.tasks.items()},
             "data": {name: task.data.content_hash for name, task in self.tasks.items()},
+            "train_on": list(self.train_on),
+            "source": self.source_hash,
             "changes": {name: task.changes.content_hash for name, task in self.tasks.items() if task.changes},
             "encoder": self.encoder.weights_hash,
             "tags": self.tags and self.tags.to_json(),
@@ -187,9 +193,12 @@ def build(
     tasks, tags = load_tasks(config, place, train_on)
     inventories = {name: task.inventory for name, task in tasks.items()}
     model = build_model(config, inventories, tags)
+    source_hash = ""
     if config.pruning.source is not None:
         if resume_from is None:
-            load_source(config.pruning.source, config, inventories, tags, model)
+            source_hash = load_source(config.pruning.source, config, inventories, tags, model)
+        else:
+            source_hash = read_description(resume_from).get("source", "")
         model.heads.requires_grad_(False)
     model.to(accelerator.device)
     for name, task in tasks.items():
@@ -227,6 +236,8 @@ def build(
         place,
         objective,
         tasks,
+        tuple(train_on),
+        source_hash,
         tags,
         metrics,
         accelerator,

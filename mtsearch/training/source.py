@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,15 +65,19 @@ def load_source(
     inventories: Mapping[str, Inventory],
     tags: TrialTags | None,
     model: MultitaskModel,
-) -> None:
+) -> str:
     """Put the trained weights into a trial's model: all but those of its gates, which begin anew.
+
+    Returns:
+        The hash of the checkpoint's weights, 16 hexadecimal digits.
 
     Raises:
         RunError: as :func:`check_source`, or the weights are damaged or of other shapes.
     """
     checkpoint = check_source(source, config, inventories, tags)
+    weights = checkpoint / "model.safetensors"
     try:
-        trained = load_file(checkpoint / "model.safetensors")
+        trained = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise RunError(f"pruning.source: the weights of {checkpoint} cannot be read: {error}") from error
     own = {name: x for name, x in model.state_dict().items() if not name.startswith("extensions.pruning.")}
@@ -90,6 +95,8 @@ def load_source(
             f"which the trial lacks; give the trial the same {extension}"
         )
     model.load_state_dict({name: trained[name] for name in own}, strict=False)
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _is_missed(name: str, own: Mapping[str, Tensor]) -> bool:

@@ -279,3 +279,16 @@ def test_a_node_that_makes_other_rows_than_the_first_stops_the_search(begin: Cal
         drive.driver.result(trial_id, told)
     assert isinstance(drive.driver.fault, DataError)
     assert "every node must make the same augmented rows and tags, but n makes others" in str(drive.driver.fault)
+
+
+def test_a_model_to_prune_that_is_another_one_for_a_later_trial_stops_the_search(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    first, second = drive.start(), drive.start()
+    found = {"origin": "path", "where": "there", "hash": "abcd", "rows": "", "tags": ""}
+    for trial_id, source in ((first, "one"), (second, "other")):
+        drive.state.trials[trial_id].config["pruning"]["source"] = "runs/trained"
+        told = said(1, 0.5)
+        told["told"] = json.dumps({**json.loads(told["told"]), "data": {"sentiment": {**found, "source": source}}})
+        drive.driver.result(trial_id, told)
+    assert isinstance(drive.driver.fault, DataError)
+    assert f"runs/trained is another one for {second}" in str(drive.driver.fault)

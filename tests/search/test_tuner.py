@@ -16,6 +16,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from mtsearch.api import export
 from mtsearch.config.load import load_space
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ResourceError, RunError
@@ -234,13 +235,18 @@ def test_when_the_time_is_up_the_search_is_over_and_more_time_takes_it_up_again(
 
 
 def test_the_winner_is_trained_once_more_on_train_and_dev(
-    space_of: Callable[..., SearchSpace], run: Callable[..., Outcome]
+    space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     outcome = run(space_of({"trials": 2, "retrain_best": True}))
     assert outcome.is_finished
     assert outcome.retrained is not None
     assert outcome.retrained.parts[-5:-3] == ("retrained", outcome.best)
     assert (outcome.retrained / "model.safetensors").is_file()
+    exported = export(outcome.retrained, tmp_path / "exported")
+    assert not exported.scores  # on dev it would be asked what it was told
+    card = (exported.folder / "README.md").read_text()
+    assert f"trial {outcome.best} retrained" in card
+    assert "None: the model was trained on train and dev" in card
 
 
 def test_a_search_runs_in_a_thread_of_a_notebook_too(
