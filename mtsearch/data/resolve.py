@@ -12,7 +12,7 @@ from mtsearch.data.filters import num_words
 from mtsearch.data.finding import Found, find
 from mtsearch.data.hub import HubSet, open_hub
 from mtsearch.data.overlap import count_duplicates, count_shared
-from mtsearch.data.rows import check_bad_ratio, make_examples
+from mtsearch.data.rows import check_bad_ratio, make_examples, without_unlabelled
 from mtsearch.data.source import ColumnRole, DataSource, SplitName
 from mtsearch.errors import DataError
 
@@ -51,9 +51,10 @@ def load_data(source: DataSource, wanted: Wanted | WantedWords, data_root: Path 
             remarks.append(f"no test split: {part.file} has no column {inherited['label']!r}")
             continue
         columns = _columns(part, wanted, inherited)
-        examples, refused = make_examples(part.table, columns, wanted, part.file, source.max_bad_ratio)
-        if part.table.num_unlabelled:
-            remarks.append(f"{part.table.num_unlabelled:,} of {split} are left out, since the data set gives no label")
+        table = without_unlabelled(part.table, columns)
+        examples, refused = make_examples(table, columns, wanted, part.file, source.max_bad_ratio)
+        if table.num_unlabelled:
+            remarks.append(f"{table.num_unlabelled:,} of {split} are left out, since the data set gives no label")
         splits[split] = Split(tuple(examples[: source.limit]), tuple(refused), part.file, part.sha256)
     return DataSet(
         name=source.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mtsearch.data.columns import Columns
@@ -11,7 +12,7 @@ from mtsearch.data.readers import Table
 from mtsearch.data.word_tags import TagLayer
 from mtsearch.errors import DataError
 
-__all__ = ["check_bad_ratio", "make_examples"]
+__all__ = ["check_bad_ratio", "make_examples", "without_unlabelled"]
 
 
 def make_examples(
@@ -121,6 +122,18 @@ def _tags(value: object, layer: TagLayer, words: Sequence[str]) -> tuple[str, ..
     if layer == "entities":
         tags = [tag[2:] if tag.startswith(_IN_ENTITY) else tag for tag in tags]
     return tuple("" if tag in _NO_TAG else tag for tag in tags)
+
+
+def without_unlabelled(table: Table, columns: Columns) -> Table:
+    """The table without the rows that the data set itself leaves unlabelled, which are counted and not refused.
+
+    In SNLI and the sets that follow it, ``gold_label`` is ``-`` where the annotators did not agree.
+    """
+    if columns.label != "gold_label":
+        return table
+    at = table.columns.index(columns.label)
+    rows = [row for row in table.rows if row[1][at] != "-"]
+    return replace(table, rows=rows, num_unlabelled=table.num_unlabelled + len(table.rows) - len(rows))
 
 
 def check_bad_ratio(num_examples: int, refused: Sequence[Refusal], where: str, max_bad_ratio: float) -> None:

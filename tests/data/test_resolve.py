@@ -368,6 +368,15 @@ def test_pairs_without_a_gold_label_are_counted_and_not_refused(tmp_path: Path) 
     assert data.remarks[0] in describe(data)
 
 
+def test_pairs_of_json_lines_without_a_gold_label_are_left_out_too(tmp_path: Path) -> None:
+    for split in ("train", "dev"):
+        pairs = [f'{{"gold_label": "{label}", "sentence1": "a", "sentence2": "b"}}\n' for label in ("neutral", "-")]
+        (tmp_path / f"multinli_{split}.jsonl").write_text("".join(pairs))
+    data = load_data(DataSource(source=str(tmp_path)), Wanted(2, str), None)
+    assert [example.label for example in data.splits["train"].examples] == ["neutral"]
+    assert data.remarks[0] == "1 of train are left out, since the data set gives no label"
+
+
 def test_entities_and_parts_of_speech_of_conll_2003_are_told_by_the_kind_of_task(tmp_path: Path) -> None:
     _small("conll2003", tmp_path)
     for wanted, label in ((ENTITIES, ("B-ORG", "O")), (TAGGING, ("NNP", "VBZ"))):
