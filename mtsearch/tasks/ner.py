@@ -21,7 +21,7 @@ from mtsearch.tasks.biaffine import PairScorer
 from mtsearch.tasks.bio import spans_of, tags_of
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.paths import bio_transitions
-from mtsearch.tasks.decoding.spans import greedy_spans
+from mtsearch.tasks.decoding.spans import best_spans, greedy_spans
 from mtsearch.tasks.distances import symmetric_kl
 from mtsearch.tasks.tagging import TagHead, best_tags, tag_loss
 from mtsearch.tasks.words import (
@@ -29,6 +29,7 @@ from mtsearch.tasks.words import (
     WordsConfig,
     WordVectors,
     inventory_of,
+    labelled_spans,
     numbers,
     ragged,
     shown_words,
@@ -43,8 +44,7 @@ Span = tuple[int, int, str]
 class BiaffineSpans(Frozen):
     """A score for each label of each span, from the vectors of its first and last word.
 
-    Source: Yu et al. 2020 (arXiv 2005.07150), without its own encoder. Spans are taken in the order of their scores,
-    as long as they overlap none that was taken.
+    Source: Yu et al. 2020 (arXiv 2005.07150), without its own encoder.
     """
 
     name: Literal["biaffine"] = "biaffine"
@@ -52,6 +52,9 @@ class BiaffineSpans(Frozen):
     """Width of the projections of the first and of the last word."""
     dropout: float = Field(default=0.33, ge=0, lt=1)
     """After the projections."""
+    decoding: Literal["greedy", "best"] = "greedy"
+    """``greedy`` takes spans in the order of their scores, unless they overlap one that was taken; ``best`` takes those
+    that do not overlap with the highest sum of scores."""
 
 
 class BioTags(Frozen):
@@ -136,9 +139,10 @@ class Ner(WordsConfig):
             return tag_loss(logits, word_targets(targets, "tags", num_words))
         assert logits.mask is not None
         classes_BWW = torch.where(logits.mask, 0, IGNORED)
-        row, span = (targets["labels"] != IGNORED).nonzero(as_tuple=True)
+        row, span = (targets["starts"] != IGNORED).nonzero(as_tuple=True)
         starts, lasts, labels = (targets[name][row, span] for name in ("starts", "lasts", "labels"))
-        classes_BWW[row, starts, lasts] = labels + 1
+        # A span whose label train lacks has no target.
+        classes_BWW[row, starts, lasts] = torch.where(labels == IGNORED, IGNORED, labels + 1)
         scores = logits.values.float().flatten(0, 2)
         return functional.cross_entropy(scores, classes_BWW.flatten(), ignore_index=IGNORED, reduction="sum")
 
@@ -163,20 +167,24 @@ class Ner(WordsConfig):
         # How much more likely the best label is than none: positive where a span is an entity.
         gain_BWW = best_BWW - log_shares[..., 0]
         assert logits.mask is not None
-        found = greedy_spans(gain_BWW.masked_fill(~logits.mask, float("-inf")), logits.mask.any(-1))
+        choose = greedy_spans if self.head.decoding == "greedy" else best_spans
+        found = choose(gain_BWW.masked_fill(~logits.mask, float("-inf")), logits.mask.any(-1))
         return [
-            {"prediction": [(start, end, inventory.labels[of_row[start][end - 1]]) for start, end in spans]}
-            for spans, of_row in zip(found, label_BWW.tolist(), strict=True)
+            {"prediction": [(start, end, inventory.labels[number]) for start, end, number in spans]}
+            for spans in labelled_spans(found, label_BWW)
         ]
 
     def merge(self, predictions: Sequence[Decoded], windows: Sequence[Window], example: Example) -> Decoded:
-        """The entities that begin in each window's own words; of two that overlap the earlier one."""
+        """The entities whose middle word is each window's own; of two that overlap the earlier one.
+
+        An entity that any of the windows shows whole is thereby one of a window that does.
+        """
         merged: list[Span] = []
         for one, window in zip(predictions, windows, strict=True):
             for start, end, label in one["prediction"]:
-                begin = start + window.first
-                if begin in window.own and (not merged or merged[-1][1] <= begin):
-                    merged.append((begin, end + window.first, label))
+                begin, after = start + window.first, end + window.first
+                if (begin + after - 1) // 2 in window.own and (not merged or merged[-1][1] <= begin):
+                    merged.append((begin, after, label))
         return {"prediction": merged}
 
     def render(self, example: Example, prediction: Mapping[str, Any]) -> str:

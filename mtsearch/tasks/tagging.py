@@ -17,7 +17,7 @@ from mtsearch.data.examples import Example, WantedWords
 from mtsearch.data.windows import Window
 from mtsearch.errors import DataError
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
-from mtsearch.tasks.decoding.paths import best_paths, log_partition
+from mtsearch.tasks.decoding.paths import best_paths, log_partition, path_scores
 from mtsearch.tasks.distances import symmetric_kl
 from mtsearch.tasks.words import (
     IGNORED,
@@ -64,7 +64,7 @@ class _TagHead(nn.Module):
 
     def forward(self, sequence: Encoded) -> Logits:
         words_BWD, mask_BW = self.words(sequence)
-        return Logits(self.score(words_BWD), mask_BW, dict(self.neighbours))
+        return Logits(self.score(words_BWD), mask_BW, shared=dict(self.neighbours))
 
 
 def tag_loss(logits: Logits, tags_BW: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -76,21 +76,22 @@ def tag_loss(logits: Logits, tags_BW: Tensor, label_smoothing: float = 0.0) -> T
         label_smoothing: without a CRF, the share of the target that is spread over all tags.
     """
     scores_BWC = logits.values.float()
-    if "transitions" not in logits.others:
+    if "transitions" not in logits.shared:
         scores, tags = scores_BWC.flatten(0, 1), tags_BW.flatten()
         return functional.cross_entropy(
             scores, tags, ignore_index=IGNORED, label_smoothing=label_smoothing, reduction="sum"
         )
-    # The likelihood of all paths through the known tags: a word without one may have any.
-    is_other_BWC = torch.arange(scores_BWC.shape[-1], device=tags_BW.device) != tags_BW.unsqueeze(-1)
-    constrained = scores_BWC.masked_fill(is_other_BWC & (tags_BW != IGNORED).unsqueeze(-1), float("-inf"))
-    return (_partition(logits, scores_BWC) - _partition(logits, constrained)).sum()
-
-
-def _partition(logits: Logits, scores_BWC: Tensor) -> Tensor:
-    others = {name: scores.float() for name, scores in logits.others.items()}
     assert logits.mask is not None
-    return log_partition(scores_BWC, others["transitions"], others["starts"], others["ends"], logits.mask)
+    transitions, starts, ends = (logits.shared[name].float() for name in ("transitions", "starts", "ends"))
+    neighbours = transitions, starts, ends
+    is_unknown_BW = (tags_BW == IGNORED) & logits.mask
+    if is_unknown_BW.any():  # then any tag is right there
+        is_other_BWC = torch.arange(scores_BWC.shape[-1], device=tags_BW.device) != tags_BW.unsqueeze(-1)
+        allowed_BWC = scores_BWC.masked_fill(is_other_BWC & ~is_unknown_BW.unsqueeze(-1), float("-inf"))
+        gold_B = log_partition(allowed_BWC, *neighbours, logits.mask)
+    else:
+        gold_B = path_scores(scores_BWC, *neighbours, logits.mask, tags_BW)
+    return (log_partition(scores_BWC, *neighbours, logits.mask) - gold_B).sum()
 
 
 def best_tags(
@@ -105,12 +106,12 @@ def best_tags(
     """
     scores_BWC, mask_BW = logits.values.float(), logits.mask
     assert mask_BW is not None
-    if "transitions" not in logits.others and allowed_CC is None:
+    if "transitions" not in logits.shared and allowed_CC is None:
         paths_BW = scores_BWC.argmax(-1)
     else:
         num_tags = scores_BWC.shape[-1]
         transitions_CC, starts_C, ends_C = (
-            logits.others[name].float() if name in logits.others else scores_BWC.new_zeros(shape)
+            logits.shared[name].float() if name in logits.shared else scores_BWC.new_zeros(shape)
             for name, shape in (("transitions", (num_tags, num_tags)), ("starts", num_tags), ("ends", num_tags))
         )
         if allowed_CC is not None:
