@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtsearch.data.files import FilePart, open_file
+from mtsearch.data.source import FileFormat
 from mtsearch.errors import DataError
 
 
@@ -22,6 +23,30 @@ def test_a_byte_order_mark_crlf_and_a_missing_last_line_end_leave_no_trace(tmp_p
     assert opened.table.columns == ("text", "label")
     assert list(opened.table.rows) == [(2, ["café", "1"]), (3, ["last", "0"])]
     assert opened.sha256 == sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("format_", "text"),
+    [
+        ("brackets", "(ROOT\n  (NP (DT the) (NN end)))\n\n(ROOT (UH no))\n"),
+        ("propositions", '{"tokens": ["Go"], "predicate": 0, "tags": ["B-V"]}\n'),
+        ("snli", "gold_label\tsentence1\tsentence2\tlabel1\nneutral\ta\tb\n"),
+    ],
+)
+def test_structured_files_of_windows_are_read_as_any_others(format_: FileFormat, text: str, tmp_path: Path) -> None:
+    plain, windows = tmp_path / "plain", tmp_path / "windows"
+    plain.write_bytes(text.encode())
+    windows.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    table = open_file(FilePart(windows, format_, {}, True)).table
+    assert len(table.rows) > 0
+    assert table == open_file(FilePart(plain, format_, {}, True)).table
+
+
+def test_columns_that_are_only_numbered_may_be_given_names(tmp_path: Path) -> None:
+    path = tmp_path / "x.conll"
+    path.write_text("a\tO\n")
+    assert open_file(FilePart(path, "columns", {}, True, ("tokens", "tags"))).table.columns == ("tokens", "tags")
+    assert open_file(FilePart(path, "columns", {}, True, ("tokens", "pos", "tags"))).table.columns == ("1", "2")
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
