@@ -24,6 +24,8 @@ class WordPooling(nn.Module):
     def forward(self, tokens_BLD: Tensor, word_ids_BL: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors [B, W, D], zero where there is no word, and a mask [B, W] that is True where there is one.
 
+        W is 1 at least.
+
         Args:
             tokens_BLD: of the encoder.
             word_ids_BL: the word that each token belongs to, from 0; -1 for none. A word without tokens gets no vector.
@@ -32,7 +34,7 @@ class WordPooling(nn.Module):
         if self.how == "first":
             before_BL = torch.nn.functional.pad(word_ids_BL[:, :-1], (1, 0), value=-1)
             is_counted_BL = is_counted_BL & (word_ids_BL != before_BL)
-        num_words = int(word_ids_BL.max()) + 1
+        num_words = max(int(word_ids_BL.max()) + 1, 1)
         # Tokens that do not count go to a word behind the last one.
         places_BL = torch.where(is_counted_BL, word_ids_BL, num_words)
         ones_BL = torch.ones_like(places_BL, dtype=tokens_BLD.dtype)

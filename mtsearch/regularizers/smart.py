@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -79,7 +79,7 @@ class _RunningSmart:
         logits: Logits,
         random: RandomState,
     ) -> Tensor:
-        clean = Logits(logits.values.detach(), logits.mask)
+        clean = logits.detached()
         embeddings = _word_embeddings(model)
         # Two sequences per row go through the encoder in one pass.
         mask_BL = (batch.inputs[0] if len(batch.inputs) == 1 else Inputs.stack(batch.inputs)).mask_BL
@@ -144,24 +144,37 @@ def _ascent(kind: TaskKind, inventory: Inventory, perturbed: Logits, clean: Logi
     through half precision. Rows do not depend on one another and only the gradient's direction counts, so each row's
     gradient is brought to length 1 at the logits, before it goes back. No parameter's gradient is computed.
     """
-    values = perturbed.values
-    precision = torch.promote_types(values.dtype, torch.float32)
-    here, there = values.detach().to(precision).requires_grad_(), clean.values.to(precision)
+    scores = perturbed.of_rows
+    here = [_at_least_single(one.detach()).requires_grad_() for one in scores]
+    there = [_at_least_single(one) for one in clean.of_rows]
     # Half precision may round the noise away and leave a row's output as it was (in bf16 every other regression row).
     # Noise leads the output anywhere, so such a row takes a direction at random here.
-    unmoved_B = (here == there).reshape(len(here), -1).all(1)
-    there = there + _UNMOVED_STEP * torch.randn_like(there) * _like_rows(unmoved_B, there)
-    distance = kind.distance(Logits(here, perturbed.mask), Logits(there, clean.mask), inventory)
-    (by_logits,) = torch.autograd.grad(distance, here)
-    norm = _like_rows(torch.linalg.vector_norm(by_logits.reshape(len(here), -1), dim=1), by_logits)
-    by_logits = _where_usable(norm, by_logits / norm).to(values.dtype)
-    (gradient,) = torch.autograd.grad(values, start, by_logits, allow_unused=True)
+    unmoved_B = _by_rows([a == b for a, b in zip(here, there, strict=True)]).all(1)
+    there = [one + _UNMOVED_STEP * torch.randn_like(one) * _like_rows(unmoved_B, one) for one in there]
+    distance = kind.distance(perturbed.with_rows(here), clean.with_rows(there), inventory)
+    by_scores = torch.autograd.grad(distance, here, materialize_grads=True)
+    norm_B = torch.linalg.vector_norm(_by_rows(by_scores), dim=1)
+    directions = [
+        _where_usable(norm, gradient / norm).to(one.dtype)
+        for one, gradient in zip(scores, by_scores, strict=True)
+        for norm in [_like_rows(norm_B, gradient)]
+    ]
+    (gradient,) = torch.autograd.grad(scores, start, directions, allow_unused=True)
     if gradient is None:
         raise ConfigError(
             "regularizers.smart: needs the way back from the logits to the word embeddings, but the encoder's lower "
             "layers run without autograd or from a cache; switch that off, or smart"
         )
     return gradient
+
+
+def _at_least_single(scores: Tensor) -> Tensor:
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
+def _by_rows(many: Sequence[Tensor]) -> Tensor:
+    """All of each row in [B, N]."""
+    return torch.cat([one.reshape(len(one), -1) for one in many], 1)
 
 
 def _like_rows(one_B: Tensor, many: Tensor) -> Tensor:

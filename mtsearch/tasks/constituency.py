@@ -18,13 +18,22 @@ from mtsearch.tasks.biaffine import PairScorer
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.chart import best_brackets, log_partition
 from mtsearch.tasks.distances import symmetric_kl
-from mtsearch.tasks.words import IGNORED, WordsConfig, WordVectors, inventory_of, numbers, ragged, shown_words
+from mtsearch.tasks.words import (
+    IGNORED,
+    WordsConfig,
+    WordVectors,
+    inventory_of,
+    labelled_spans,
+    numbers,
+    ragged,
+    shown_words,
+)
 
 __all__ = ["Constituency", "SpanChart"]
 
 Constituent = tuple[int, int, str]
 
-_CHAIN = "+"  # between the labels of phrases over the same words, the upper one first
+_CHAIN = " "  # between the labels of phrases over the same words, the upper one first; no label has it in it
 _UNKNOWN_TAG = "XX"  # part of speech in the trees that are written: it is not predicted
 _ESCAPES = {"(": "-LRB-", ")": "-RRB-"}
 
@@ -59,7 +68,7 @@ class Constituency(WordsConfig):
     """Phrases, by a tree CRF over labelled spans.
 
     A tree is a binary one whose spans have a label or none; its score is the sum of theirs, and without a label it is
-    0. Phrases over the same words are one label (``S+VP``). The loss is the negative log likelihood of all binary
+    0. Phrases over the same words are one label (``S VP``). The loss is the negative log likelihood of all binary
     trees that have the gold phrases with their labels and no others, whatever way they are made binary; CKY finds the
     best tree.
 
@@ -144,11 +153,10 @@ class Constituency(WordsConfig):
         best_BWW, label_BWW = logits.values.float().max(-1)
         found = best_brackets(best_BWW, logits.mask.any(-1))
         decoded: list[Decoded] = []
-        for spans, of_row in zip(found, label_BWW.tolist(), strict=True):
-            labelled = ((start, end, of_row[start][end - 1]) for start, end in spans)
+        for spans in labelled_spans(found, label_BWW):
             phrases = [
                 (start, end, label)
-                for start, end, number in labelled
+                for start, end, number in spans
                 if number
                 for label in inventory.labels[number - 1].split(_CHAIN)
             ]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
@@ -84,12 +84,29 @@ class Logits:
     Attributes:
         values: scores; [B, C] for a class per row, [B] for a number, [B, W, C] for a class per word.
         mask: True where a score counts, of the leading shape of ``values``; None where all do.
-        others: further scores by name, such as the transitions of a CRF.
+        others: further scores of the rows by name, [B, ..], such as those of what is a predicate.
+        shared: scores that all rows have in common by name, such as the transitions of a CRF.
     """
 
     values: Tensor
     mask: Tensor | None = None
     others: Mapping[str, Tensor] = field(default_factory=dict)
+    shared: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def of_rows(self) -> tuple[Tensor, ...]:
+        """All scores of the rows: ``values``, and ``others`` in their order."""
+        return (self.values, *self.others.values())
+
+    def with_rows(self, scores: Sequence[Tensor]) -> Logits:
+        """The same with other scores of the rows, in the order of :attr:`of_rows`."""
+        values, *others = scores
+        return replace(self, values=values, others=dict(zip(self.others, others, strict=True)))
+
+    def detached(self) -> Logits:
+        """The same scores as constants."""
+        shared = {name: scores.detach() for name, scores in self.shared.items()}
+        return replace(self.with_rows([scores.detach() for scores in self.of_rows]), shared=shared)
 
 
 class TaskConfig(Frozen):

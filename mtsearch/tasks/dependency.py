@@ -173,6 +173,7 @@ class Dependency(WordsConfig):
             ],
             windows,
         )
+        root_relation = next(relation for head, relation in predictions[0]["prediction"] if not head)
         # Every window has a root of its own. Of all trees with one root it is the one that keeps the most arcs.
         num_words = len(arcs)
         kept = torch.zeros(1, num_words, num_words + 1)
@@ -181,7 +182,7 @@ class Dependency(WordsConfig):
         (heads,) = best_trees(kept, torch.ones(1, num_words, dtype=torch.bool)).tolist()
         return {
             "prediction": [
-                (head, relation if head == before else _UNKNOWN_RELATION)
+                (head, relation if head == before else _UNKNOWN_RELATION if head else root_relation)
                 for head, (before, relation) in zip(heads, arcs, strict=True)
             ]
         }

@@ -92,7 +92,7 @@ class Qa(TaskConfig):
         """Those words of the context, and the answers within them."""
         question, context = example.texts
         bounds = text_words(context)
-        begin, after = bounds[first][0], bounds[end - 1][1]
+        begin, after = (bounds[first][0], bounds[end - 1][1]) if first < end else (0, 0)
         inside = tuple(
             (text, start - begin) for text, start in example.label if begin <= start and start + len(text) <= after
         )
@@ -110,16 +110,20 @@ class Qa(TaskConfig):
         return _AnswerHead(self.pieces, self.head, hidden_size)
 
     def loss(self, logits: Logits, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
-        """The mean of the cross entropies of first and last word, summed over rows."""
+        """The mean of the cross entropies of first and last word, summed over rows.
+
+        A word without a token of its own (of ``1990s`` the ``s``, where that is one token) is part of the word before
+        it, which stands for it.
+        """
         scores_BWC = _finite(logits)
+        assert logits.mask is not None
+        places = torch.arange(scores_BWC.shape[1], device=scores_BWC.device)
+        with_token_BW = torch.where(logits.mask, places, 0).cummax(1).values
         total = scores_BWC.new_zeros(())
         for side, name in enumerate(("first", "last")):
-            target_B = targets[name]
-            # A word that no token begins in cannot be pointed at.
-            is_there_B = target_B < scores_BWC.shape[1]
-            assert logits.mask is not None
-            is_there_B = is_there_B & logits.mask.gather(1, (target_B * is_there_B).unsqueeze(1)).squeeze(1)
-            target_B = target_B.masked_fill(~is_there_B, IGNORED)
+            word_B = targets[name]
+            target_B = with_token_BW.gather(1, word_B.clamp(max=len(places) - 1).unsqueeze(1)).squeeze(1)
+            target_B = target_B.masked_fill((target_B == 0) & (word_B > 0), IGNORED)
             total = total + functional.cross_entropy(
                 scores_BWC[..., side], target_B, ignore_index=IGNORED, reduction="sum"
             )
@@ -137,8 +141,12 @@ class Qa(TaskConfig):
     def decode(
         self, logits: Logits, inventory: Inventory, targets: Mapping[str, Tensor] | None = None
     ) -> list[Decoded]:
-        """Of each row the best span of words, its score, and the score of no answer."""
+        """Of each row the best span of words, with the words behind it that are part of its last one, and scores.
+
+        The span goes on to the next word with a token of its own; ``end`` is None where there is none.
+        """
         scores_BWC = _finite(logits)
+        assert logits.mask is not None
         firsts_BW, lasts_BW = scores_BWC[:, 1:, 0], scores_BWC[:, 1:, 1]
         spans_BWW = firsts_BW.unsqueeze(2) + lasts_BW.unsqueeze(1)
         num_words = spans_BWW.shape[1]
@@ -146,14 +154,20 @@ class Qa(TaskConfig):
         is_span_WW = is_span_WW.tril(self.longest_answer - 1)
         best_B, place_B = spans_BWW.masked_fill(~is_span_WW, -torch.inf).flatten(1).max(-1)
         none_B = scores_BWC[:, 0].sum(-1)
+        first_B, last_B = place_B // num_words, place_B % num_words
+        is_behind_BW = torch.arange(num_words, device=last_B.device) > last_B.unsqueeze(1)
+        is_next_BW = is_behind_BW & logits.mask[:, 1:]
+        end_B = torch.where(is_next_BW.any(1), is_next_BW.int().argmax(1), -1)
+        columns = (first_B, end_B, best_B, none_B)
         return [
             {
-                "words": divmod(place, num_words),
+                "first": first,
+                "end": end if end >= 0 else None,
                 "score": score,
                 "no_answer_score": none,
                 "always": not inventory.numbers["unanswerable"],
             }
-            for place, score, none in zip(place_B.tolist(), best_B.tolist(), none_B.tolist(), strict=True)
+            for first, end, score, none in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
     def merge(self, predictions: Sequence[Decoded], windows: Sequence[Window], example: Example) -> Decoded:
@@ -162,8 +176,10 @@ class Qa(TaskConfig):
         no_answer = min(one["no_answer_score"] for one in predictions) - predictions[best]["score"]
         context = example.texts[1]
         bounds = text_words(context)
-        first, last = (word + windows[best].first for word in predictions[best]["words"])
-        answer = context[bounds[first][0] : bounds[last][1]]
+        first, end = predictions[best]["first"] + windows[best].first, windows[best].end
+        if predictions[best]["end"] is not None:
+            end = predictions[best]["end"] + windows[best].first
+        answer = context[bounds[first][0] : bounds[end - 1][1]]
         is_answered = predictions[best]["always"] or no_answer <= self.no_answer_threshold
         return {"prediction": answer if is_answered else "", "best_answer": answer, "no_answer": no_answer}
 

@@ -159,19 +159,18 @@ class Srl(WordsConfig):
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of each word's distributions, as a predicate and as a part of each one's arguments.
 
-        A pair of words counts as much as the first one is likely to be a predicate.
+        A pair of words counts as much as the first one is likely to be a predicate, in the mean of both outputs.
         """
         assert logits.mask is not None
-        both = [
-            torch.stack([torch.zeros_like(one), one], -1)
-            for one in (logits.others["predicates"].float(), reference.others["predicates"].float())
-        ]
-        mask_BW = logits.mask.any(-1)
-        of_predicates = symmetric_kl(Logits(both[0], mask_BW), Logits(both[1], mask_BW))
-        log_p, log_q = (one.values.float().log_softmax(-1) for one in (logits, reference))
-        of_pairs_BPW = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1)
-        weight_BP = reference.others["predicates"].float().sigmoid().detach()
-        return of_predicates + (of_pairs_BPW * logits.mask * weight_BP.unsqueeze(-1)).sum()
+        mask_BW, both = logits.mask.any(-1), (logits, reference)
+        predicates = [one.others["predicates"].float().masked_fill(~mask_BW, 0.0) for one in both]
+        of_predicates = symmetric_kl(
+            *(Logits(functional.pad(one.unsqueeze(-1), (1, 0)), mask_BW) for one in predicates)
+        )
+        weight_BP = (predicates[0].sigmoid() + predicates[1].sigmoid()) / 2
+        shares = [one.values.float().masked_fill(~logits.mask.unsqueeze(-1), 0.0).log_softmax(-1) for one in both]
+        of_pairs_BPW = ((shares[0].exp() - shares[1].exp()) * (shares[0] - shares[1])).sum(-1)
+        return of_predicates + (of_pairs_BPW * weight_BP.unsqueeze(-1)).sum()
 
     def decode(
         self, logits: Logits, inventory: Inventory, targets: Mapping[str, Tensor] | None = None

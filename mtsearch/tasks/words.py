@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +16,18 @@ from mtsearch.data.windows import Window
 from mtsearch.model.words import WordPooling
 from mtsearch.tasks.contract import Encoded, Inventory, Layout, TaskConfig
 
-__all__ = ["IGNORED", "WordVectors", "WordsConfig", "inventory_of", "join_words", "numbers", "ragged", "word_targets"]
+__all__ = [
+    "IGNORED",
+    "WordVectors",
+    "WordsConfig",
+    "inventory_of",
+    "join_words",
+    "labelled_spans",
+    "numbers",
+    "ragged",
+    "shown_words",
+    "word_targets",
+]
 
 IGNORED = -100
 """A target that no loss counts."""
@@ -78,6 +89,20 @@ def word_targets(targets: Mapping[str, Tensor], name: str, num_words: int) -> Te
     """A target of words, for as many of them as the longest row has."""
     column = targets[name]
     return torch.nn.functional.pad(column, (0, num_words - column.shape[1]), value=IGNORED)
+
+
+def labelled_spans(
+    spans: Sequence[Sequence[tuple[int, int]]], labels_BWW: Tensor
+) -> Iterator[list[tuple[int, int, int]]]:
+    """Each row's spans with the numbers of their labels.
+
+    Args:
+        spans: of each row, ``(start, end)`` with the end exclusive.
+        labels_BWW: the number of the label of the span from one word to another, both inclusive.
+    """
+    places = [(row, start, end - 1) for row, own in enumerate(spans) for start, end in own]
+    found = iter(labels_BWW[torch.tensor(places, dtype=torch.long).reshape(-1, 3).unbind(1)].tolist())
+    return ([(start, end, next(found)) for start, end in own] for own in spans)
 
 
 def join_words(parts: Sequence[Sequence[Any]], windows: Sequence[Window]) -> list[Any]:
