@@ -22,12 +22,12 @@ import pyarrow as pa
 from mtsearch.data.arrow_files import column_arrays, read_table, write_table
 from mtsearch.data.cache import cache_folder, make_room
 from mtsearch.data.examples import Example
-from mtsearch.data.places import Spelled, token_places
+from mtsearch.data.places import spaced, token_places
 from mtsearch.data.windows import Window, text_words, windows_of
 
 __all__ = ["Ragged", "TokenTable", "tokenise", "tokenise_uncached"]
 
-_VERSION = 3
+_VERSION = 4
 _CHUNK = 10_000  # examples per call of the tokenizer, which bounds its memory
 
 
@@ -185,8 +185,8 @@ class _Rows:
         """A row of an example; its sequences follow."""
         self._examples.append(example)
 
-    def add_sequence(self, encoded: Any, number: int, sides: Sequence[Spelled], suffix: str = "") -> None:
-        """A sequence of the row: entry ``number`` of what the tokenizer gave for these texts."""
+    def add_sequence(self, encoded: Any, number: int, sides: Sequence[str | Sequence[str]], suffix: str = "") -> None:
+        """A sequence of the row: entry ``number`` of what the tokenizer gave for these texts, or texts in parts."""
         self._append(f"ids{suffix}", encoded["input_ids"][number])
         if "token_type_ids" in encoded:
             self._append(f"types{suffix}", encoded["token_type_ids"][number])
@@ -247,26 +247,36 @@ def _sides(examples: Sequence[Example], layout: str) -> list[tuple[str, tuple[li
 
 
 def _add_words(made: _Rows, start: int, examples: Sequence[Example], tokenizer: Any, max_length: int) -> None:
-    words = [list(example.words or ()) for example in examples]
-    options = {"is_split_into_words": True, "add_special_tokens": False}
-    for number, encoding in enumerate(tokenizer(words, **options).encodings):
-        if lost := set(range(len(words[number]))).difference(encoding.word_ids):  # of signs that it does not know
-            words[number] = [tokenizer.unk_token if at in lost else word for at, word in enumerate(words[number])]
+    # With the space before each word, a tokenizer that counts it to the word sees what it does in running text.
+    parts = [spaced(example.words or ()) for example in examples]
+    encoded = _in_windows(tokenizer, parts, max_length)
+    unseen = [set(range(len(words))) for words in parts]
+    for encoding, of_example in zip(encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True):
+        unseen[of_example].difference_update(encoding.word_ids)
+    if any(unseen):  # words of signs that the tokenizer passes over
+        known = [
+            [tokenizer.unk_token if at in lost else part for at, part in enumerate(words)]
+            for words, lost in zip(parts, unseen, strict=True)
+        ]
+        encoded = _in_windows(tokenizer, known, max_length)
+    for number, of_example in enumerate(encoded["overflow_to_sample_mapping"]):
+        made.add(start + of_example)
+        made.add_sequence(encoded, number, [parts[of_example]])
+        found = [-1 if word is None else word for word in encoded.encodings[number].word_ids]
+        shown = [word for word in found if word >= 0]
+        made.add_words(found, shown[0], shown[-1] + 1)
+
+
+def _in_windows(tokenizer: Any, parts: Sequence[Sequence[str]], max_length: int) -> Any:
     room = max_length - tokenizer.num_special_tokens_to_add()
-    encoded = tokenizer(
-        words,
+    return tokenizer(
+        parts,
         is_split_into_words=True,
         truncation=True,
         max_length=max_length,
         stride=min(max_length // 3, room // 2),
         return_overflowing_tokens=True,
     )
-    for number, of_example in enumerate(encoded["overflow_to_sample_mapping"]):
-        made.add(start + of_example)
-        made.add_sequence(encoded, number, [words[of_example]])
-        found = [-1 if word is None else word for word in encoded.encodings[number].word_ids]
-        shown = [word for word in found if word >= 0]
-        made.add_words(found, shown[0], shown[-1] + 1)
 
 
 def _add_questions(made: _Rows, start: int, examples: Sequence[Example], tokenizer: Any, max_length: int) -> None:
@@ -288,14 +298,21 @@ def _add_questions(made: _Rows, start: int, examples: Sequence[Example], tokeniz
         return_overflowing_tokens=True,
     )
     bounds = [np.array(text_words(context), dtype=np.int64).reshape(-1, 2) for context in contexts]
-    for number, of_example in enumerate(encoded["overflow_to_sample_mapping"]):
+    mapping = encoded["overflow_to_sample_mapping"]
+    for number, of_example in enumerate(mapping):
         made.add(start + of_example)
         made.add_sequence(encoded, number, [questions[of_example], contexts[of_example]])
-        encoding = encoded.encodings[number]
-        of_tokens = _words_at(encoding.offsets, bounds[of_example])
-        words = [word if side == 1 else -1 for side, word in zip(encoding.sequence_ids, of_tokens, strict=True)]
-        shown = [word for word in words if word >= 0]
-        made.add_words(words, min(shown), max(shown) + 1)
+        encoding, words = encoded.encodings[number], bounds[of_example]
+        of_tokens = _words_at(encoding.offsets, words)
+        found = [word if side == 1 else -1 for side, word in zip(encoding.sequence_ids, of_tokens, strict=True)]
+        # Words without a token of their own, which are part of another word's or of none, belong to a row all the same.
+        shown = [place for side, place in zip(encoding.sequence_ids, encoding.offsets, strict=True) if side == 1]
+        first, end = 0, len(words)
+        if number and mapping[number - 1] == of_example:
+            first = int(np.searchsorted(words[:, 1], shown[0][0], side="right"))
+        if number + 1 < len(mapping) and mapping[number + 1] == of_example:
+            end = int(np.searchsorted(words[:, 0], shown[-1][1]))
+        made.add_words(found, first, max(first, end))
 
 
 def _words_at(places: Sequence[tuple[int, int]], words: npt.NDArray[np.int64]) -> list[int]:
