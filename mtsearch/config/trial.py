@@ -24,6 +24,7 @@ from mtsearch.schedules import Plateau, Schedule
 from mtsearch.surgery import NoSurgery, Surgery
 from mtsearch.tags import NoTags, Tags
 from mtsearch.tasks import Task
+from mtsearch.tasks.metrics import METRICS
 from mtsearch.unfreezing import Everything, Unfreezing
 from mtsearch.weighting import Static, Weighting
 
@@ -165,10 +166,17 @@ class TrialConfig(Frozen):
     @model_validator(mode="after")
     def _metrics_exist(self) -> TrialConfig:
         known = load_tables(self.plugins).metrics
+        built_in = {kind for metric in METRICS.values() for kind in metric.kinds}
         for name, task in self.tasks.items():
+            suiting = [
+                metric
+                for metric, its in known.items()
+                if task.kind not in built_in or not its.kinds or task.kind in its.kinds
+            ]
             for metric in task.metrics:
-                if metric not in known:
-                    raise ValueError(f"tasks.{name}.metrics: {metric!r} is not a metric; choose {', '.join(known)}")
+                if metric not in suiting:
+                    fault = f"does not suit {task.kind}" if metric in known else "is not a metric"
+                    raise ValueError(f"tasks.{name}.metrics: {metric!r} {fault}; choose {', '.join(suiting)}")
             main = known[task.metrics[0]]
             if main.direction != "maximize":
                 raise ValueError(

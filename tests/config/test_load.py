@@ -188,6 +188,12 @@ def test_a_plugin_beside_the_space_is_found_from_anywhere(tmp_path: Path, monkey
     assert space_of(space.to_yaml(), Path()) == space
 
 
+def test_a_plugins_kind_of_task_may_have_any_metric() -> None:
+    Path("irony.py").write_text(PLUGIN)
+    text = "plugins: [irony.py]\ntasks: {a: {kind: irony, data: x, metrics: [accuracy, matthews, pearson]}}\n"
+    assert space_of(text, Path()).single_config().tasks["a"].metrics == ("accuracy", "matthews", "pearson")
+
+
 def test_a_plugin_adds_weightings_surgeries_and_unfreezings() -> None:
     Path("mine.py").write_text(METHODS_PLUGIN)
     text = (

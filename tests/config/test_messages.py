@@ -11,7 +11,10 @@ from mtsearch.config.messages import InvalidConfigError
 from mtsearch.errors import ConfigError
 from tests.config.spaces import TASK, space_of
 
-KINDS = "classification, regression, pair_classification or pair_regression"
+KINDS = (
+    "classification, regression, pair_classification, pair_regression, tagging, ner, dependency, constituency, srl "
+    "or qa"
+)
 REGRESSION = "tasks:\n  a: {kind: regression, data: x, "
 
 
@@ -89,7 +92,13 @@ def refusal(text: str) -> str:
             "x.yaml:3:29: adapters.rank: must be a multiple of attention_heads (12), but got 200; take 204",
         ),
         (REGRESSION + "low: 3, high: 1}\n", "x.yaml:2:3: tasks.a: low < high must hold, but got low=3.0, high=1.0"),
-        (REGRESSION + "metrics: [recall]}\n", "tasks.a.metrics: 'recall' is not a metric; choose accuracy"),
+        (REGRESSION + "metrics: [recall]}\n", "tasks.a.metrics: 'recall' is not a metric; choose pearson, spearman"),
+        (REGRESSION + "metrics: [macro_f1]}\n", "tasks.a.metrics: 'macro_f1' does not suit regression; choose pearson"),
+        (TASK[:-2] + ", metrics: [pearson]}\n", "'pearson' does not suit classification; choose accuracy, macro_f1"),
+        (
+            "tasks:\n  a: {kind: tagging, data: x, metrics: [accuracy, las]}\n",
+            "x.yaml:2:40: tasks.a.metrics: 'las' does not suit tagging; choose accuracy, macro_f1",
+        ),
         (REGRESSION + "metrics: []}\n", "tasks.a.metrics: must have at least 1 entry, but got none"),
         (
             "tasks:\n  a: {kind: regression, data: {sorce: x}}\n",

@@ -24,7 +24,7 @@ def scores(tiny_config: Callable[..., dict[str, Any]], tmp_path: Path) -> Scores
     """The scores of one task with these metrics: its labels, what was predicted for them, and the task's labels."""
 
     def of(metrics: list[str], gold: list[Any], predictions: list[dict[str, Any]], *labels: str) -> dict[str, Score]:
-        task = {"kind": "classification", "data": "x", "metrics": metrics}
+        task = {"kind": METRICS[metrics[0]].kinds[0], "data": "x", "metrics": metrics}
         config = TrialConfig.model_validate(tiny_config(tasks={"task": task}))
         examples = [Example(f"x{i}", ("text",), label, i + 1) for i, label in enumerate(gold)]
         prediction_table("task", "dev", examples, predictions).to_parquet(tmp_path / "predictions.parquet")

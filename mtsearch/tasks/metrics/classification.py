@@ -41,8 +41,10 @@ def _matthews(gold: Sequence[str], predicted: Sequence[str]) -> float:
     return float(sk.matthews_corrcoef(gold, predicted))
 
 
+_OF_TEXTS = ("classification", "pair_classification")
+
 METRICS = (
-    Metric("accuracy", "maximize", MicroAverage(_right, share)),
-    Metric("macro_f1", "maximize", _macro_f1),
-    Metric("matthews", "maximize", _matthews),
+    Metric("accuracy", "maximize", MicroAverage(_right, share), kinds=(*_OF_TEXTS, "tagging")),
+    Metric("macro_f1", "maximize", _macro_f1, kinds=(*_OF_TEXTS, "tagging")),
+    Metric("matthews", "maximize", _matthews, kinds=_OF_TEXTS),
 )

@@ -49,8 +49,8 @@ def _complete(gold: _Tree, predicted: _Tree) -> tuple[int, int]:
 
 
 METRICS = (
-    Metric("bracket_f1", "maximize", MicroAverage(_brackets, f1)),
-    Metric("bracket_precision", "maximize", MicroAverage(_brackets, precision)),
-    Metric("bracket_recall", "maximize", MicroAverage(_brackets, recall)),
-    Metric("bracket_exact_match", "maximize", MicroAverage(_complete, share)),
+    Metric("bracket_f1", "maximize", MicroAverage(_brackets, f1), kinds=("constituency",)),
+    Metric("bracket_precision", "maximize", MicroAverage(_brackets, precision), kinds=("constituency",)),
+    Metric("bracket_recall", "maximize", MicroAverage(_brackets, recall), kinds=("constituency",)),
+    Metric("bracket_exact_match", "maximize", MicroAverage(_complete, share), kinds=("constituency",)),
 )

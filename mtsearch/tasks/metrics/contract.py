@@ -22,9 +22,12 @@ class Metric:
             structures may come as tuples or, from JSON, as lists. A
             :class:`~mtsearch.tasks.metrics.micro.MicroAverage` where the metric is one.
         key: which entry of a decoded prediction is compared with the gold label.
+        kinds: of the kinds of task that come with mtsearch, those whose labels it can compare; empty for all. A
+            plugin's kind of task may have any metric.
     """
 
     name: str
     direction: Direction
     compute: Callable[[Sequence[Any], Sequence[Any]], float]
     key: str = "prediction"
+    kinds: tuple[str, ...] = ()

@@ -45,7 +45,8 @@ def _right(
 
 
 def _metric(name: str, seen: Callable[[_Word], object], punctuation: bool = True) -> Metric:
-    return Metric(name, "maximize", MicroAverage(partial(_right, seen=seen, punctuation=punctuation), share))
+    count = partial(_right, seen=seen, punctuation=punctuation)
+    return Metric(name, "maximize", MicroAverage(count, share), kinds=("dependency",))
 
 
 METRICS = (

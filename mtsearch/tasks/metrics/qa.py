@@ -52,8 +52,8 @@ def _no_answer(gold: _Answers, predicted: str) -> tuple[int, int]:
 
 
 METRICS = (
-    Metric("exact_match", "maximize", MicroAverage(_exact_match, share)),
-    Metric("answer_f1", "maximize", MicroAverage(_answer_f1, share)),
-    Metric("answer_f1_answerable", "maximize", MicroAverage(_answer_f1_answerable, share)),
-    Metric("no_answer_accuracy", "maximize", MicroAverage(_no_answer, share)),
+    Metric("exact_match", "maximize", MicroAverage(_exact_match, share), kinds=("qa",)),
+    Metric("answer_f1", "maximize", MicroAverage(_answer_f1, share), kinds=("qa",)),
+    Metric("answer_f1_answerable", "maximize", MicroAverage(_answer_f1_answerable, share), kinds=("qa",)),
+    Metric("no_answer_accuracy", "maximize", MicroAverage(_no_answer, share), kinds=("qa",)),
 )

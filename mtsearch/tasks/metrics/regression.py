@@ -33,8 +33,10 @@ def _mean_squared_error(gold: Sequence[float], predicted: Sequence[float]) -> fl
     return float(sk.mean_squared_error(gold, predicted))
 
 
+_KINDS = ("regression", "pair_regression")
+
 METRICS = (
-    Metric("pearson", "maximize", _pearson),
-    Metric("spearman", "maximize", _spearman),
-    Metric("mean_squared_error", "minimize", _mean_squared_error),
+    Metric("pearson", "maximize", _pearson, kinds=_KINDS),
+    Metric("spearman", "maximize", _spearman, kinds=_KINDS),
+    Metric("mean_squared_error", "minimize", _mean_squared_error, kinds=_KINDS),
 )

@@ -21,7 +21,7 @@ def _spans(gold: Sequence[_Span], predicted: Sequence[_Span]) -> tuple[int, int,
 
 
 METRICS = (
-    Metric("span_f1", "maximize", MicroAverage(_spans, f1)),
-    Metric("span_precision", "maximize", MicroAverage(_spans, precision)),
-    Metric("span_recall", "maximize", MicroAverage(_spans, recall)),
+    Metric("span_f1", "maximize", MicroAverage(_spans, f1), kinds=("ner",)),
+    Metric("span_precision", "maximize", MicroAverage(_spans, precision), kinds=("ner",)),
+    Metric("span_recall", "maximize", MicroAverage(_spans, recall), kinds=("ner",)),
 )

@@ -50,9 +50,11 @@ def _predicates(gold: Sequence[_Proposition], predicted: Sequence[_Proposition])
 
 
 METRICS = (
-    Metric("srl_f1", "maximize", MicroAverage(_arguments, f1)),
-    Metric("srl_precision", "maximize", MicroAverage(_arguments, precision)),
-    Metric("srl_recall", "maximize", MicroAverage(_arguments, recall)),
-    Metric("srl_f1_gold_predicates", "maximize", MicroAverage(_arguments, f1), key="with_gold_predicates"),
-    Metric("predicate_f1", "maximize", MicroAverage(_predicates, f1)),
+    Metric("srl_f1", "maximize", MicroAverage(_arguments, f1), kinds=("srl",)),
+    Metric("srl_precision", "maximize", MicroAverage(_arguments, precision), kinds=("srl",)),
+    Metric("srl_recall", "maximize", MicroAverage(_arguments, recall), kinds=("srl",)),
+    Metric(
+        "srl_f1_gold_predicates", "maximize", MicroAverage(_arguments, f1), key="with_gold_predicates", kinds=("srl",)
+    ),
+    Metric("predicate_f1", "maximize", MicroAverage(_predicates, f1), kinds=("srl",)),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtsearch.tasks import Task
 from mtsearch.tasks.bio import spans_of
 from mtsearch.tasks.metrics import METRICS, classification, constituency, dependency, qa, regression, spans, srl
 from mtsearch.tasks.metrics.micro import MicroAverage
@@ -66,6 +67,12 @@ def corpus_of(family: Any, data: st.DataObject) -> tuple[list[Any], list[Any]]:
 
 def test_only_errors_are_minimised() -> None:
     assert [name for name, metric in METRICS.items() if metric.direction == "minimize"] == ["mean_squared_error"]
+
+
+def test_every_metric_suits_kinds_that_there_are_and_every_kind_has_one() -> None:
+    kinds = {task.model_fields["kind"].default for task in get_args(get_args(Task)[0])}
+    assert set().union(*(metric.kinds for metric in METRICS.values())) == kinds
+    assert all(metric.kinds for metric in METRICS.values())
 
 
 def test_no_two_metrics_have_one_name() -> None:
