@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.model.pooling": (),
     "mtsearch.model.serving": ("mtsearch.data.batching",),
     "mtsearch.model.sublayers": (),
+    "mtsearch.model.words": (),
     "mtsearch.model.extension": (
         "mtsearch.data.piece_tags",
         "mtsearch.model.layers",
@@ -68,7 +69,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mtsearch.config.base",
         "mtsearch.data.examples",
         "mtsearch.data.source",
+        "mtsearch.data.windows",
         "mtsearch.model.pooling",
+        "mtsearch.model.words",
     ),
     "mtsearch.config": (*METHODS, "mtsearch.tasks", "mtsearch.data.source", "mtsearch.model.extension"),
     "mtsearch.model": ("mtsearch.config", "mtsearch.data", "mtsearch.tasks"),
