@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mtsearch.config.base import Frozen
 from mtsearch.data.examples import Example, WantedWords
 from mtsearch.data.windows import Window
+from mtsearch.errors import DataError
 from mtsearch.tasks.biaffine import PairScorer
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.chart import best_brackets, log_partition
@@ -91,7 +92,13 @@ class Constituency(WordsConfig):
 
     def inventory(self, train: Sequence[Example]) -> Inventory:
         """The labels of the training split's phrases, with their counts."""
-        return inventory_of(label for example in train for _, _, label in _chains(example.label[1]))
+        inventory = inventory_of(label for example in train for _, _, label in _chains(example.label[1]))
+        if not inventory.labels:
+            raise DataError(
+                f"data set {self.data.source}: the training split must have phrases, but its trees have none; check "
+                "the data"
+            )
+        return inventory
 
     def unknown_labels(self, examples: Sequence[Example], inventory: Inventory) -> Counter[str]:
         """Labels that the training split lacks."""

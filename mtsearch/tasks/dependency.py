@@ -17,7 +17,7 @@ from mtsearch.data.windows import Window
 from mtsearch.tasks.biaffine import PairScorer
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.arborescence import best_trees
-from mtsearch.tasks.distances import symmetric_kl
+from mtsearch.tasks.distances import at_least_single, symmetric_kl
 from mtsearch.tasks.tagging import conllu
 from mtsearch.tasks.words import (
     IGNORED,
@@ -61,11 +61,11 @@ class _ArcHead(nn.Module):
         words_BWD, mask_BW = self.words(sequence)
         heads_BHD = torch.cat([self.root.expand(len(words_BWD), 1, -1), words_BWD], 1)
         is_head_BH = torch.cat([torch.ones_like(mask_BW[:, :1]), mask_BW], 1)
-        arcs_BWH = self.arc(words_BWD, heads_BHD).squeeze(-1).float()
+        arcs_BWH = at_least_single(self.arc(words_BWD, heads_BHD).squeeze(-1))
         num_words = mask_BW.shape[1]
         is_itself_WH = torch.eye(num_words, num_words + 1, dtype=torch.bool, device=mask_BW.device).roll(1, 1)
         arcs_BWH = arcs_BWH.masked_fill(~is_head_BH.unsqueeze(1) | is_itself_WH, float("-inf"))
-        relations_BWHR = self.relation(words_BWD, heads_BHD).float()
+        relations_BWHR = at_least_single(self.relation(words_BWD, heads_BHD))
         joint = arcs_BWH.log_softmax(-1).unsqueeze(-1) + relations_BWHR.log_softmax(-1)
         return Logits(joint.flatten(2), mask_BW)
 

@@ -7,7 +7,12 @@ from torch import Tensor
 
 from mtsearch.tasks.contract import Logits
 
-__all__ = ["squared_error", "symmetric_kl"]
+__all__ = ["at_least_single", "squared_error", "symmetric_kl"]
+
+
+def at_least_single(scores: Tensor) -> Tensor:
+    """The same in single precision, or in double where they are."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def symmetric_kl(logits: Logits, reference: Logits) -> Tensor:
@@ -37,7 +42,7 @@ def squared_error(logits: Logits, reference: Logits) -> Tensor:
 
 def _counting(values: Tensor, mask: Tensor | None) -> Tensor:
     """At least in single precision, and the same on both sides where nothing counts."""
-    values = values.to(torch.promote_types(values.dtype, torch.float32))
+    values = at_least_single(values)
     if mask is None:
         return values
     return values.masked_fill(~mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim)), 0.0)

@@ -19,7 +19,7 @@ from mtsearch.data.examples import Example, Wanted
 from mtsearch.data.windows import Window, text_words
 from mtsearch.model.words import WordPooling
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Layout, Logits, TaskConfig
-from mtsearch.tasks.distances import symmetric_kl
+from mtsearch.tasks.distances import at_least_single, symmetric_kl
 from mtsearch.tasks.words import IGNORED
 
 __all__ = ["AnswerHead", "Qa"]
@@ -193,7 +193,7 @@ class Qa(TaskConfig):
 def _finite(logits: Logits) -> Tensor:
     """The scores [B, 1 + W, 2], with next to no probability where there is no word."""
     assert logits.mask is not None
-    return logits.values.float().masked_fill(~logits.mask.unsqueeze(-1), -1e4)
+    return at_least_single(logits.values).masked_fill(~logits.mask.unsqueeze(-1), -1e4)
 
 
 def _answer_words(example: Example) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from mtsearch.tasks.biaffine import PairScorer
 from mtsearch.tasks.bio import spans_of
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.paths import best_paths, bio_transitions
-from mtsearch.tasks.distances import symmetric_kl
+from mtsearch.tasks.distances import at_least_single, symmetric_kl
 from mtsearch.tasks.words import (
     IGNORED,
     WordsConfig,
@@ -163,12 +163,13 @@ class Srl(WordsConfig):
         """
         assert logits.mask is not None
         mask_BW, both = logits.mask.any(-1), (logits, reference)
-        predicates = [one.others["predicates"].float().masked_fill(~mask_BW, 0.0) for one in both]
+        predicates = [at_least_single(one.others["predicates"]).masked_fill(~mask_BW, 0.0) for one in both]
         of_predicates = symmetric_kl(
             *(Logits(functional.pad(one.unsqueeze(-1), (1, 0)), mask_BW) for one in predicates)
         )
         weight_BP = (predicates[0].sigmoid() + predicates[1].sigmoid()) / 2
-        shares = [one.values.float().masked_fill(~logits.mask.unsqueeze(-1), 0.0).log_softmax(-1) for one in both]
+        is_masked = ~logits.mask.unsqueeze(-1)
+        shares = [at_least_single(one.values).masked_fill(is_masked, 0.0).log_softmax(-1) for one in both]
         of_pairs_BPW = ((shares[0].exp() - shares[1].exp()) * (shares[0] - shares[1])).sum(-1)
         return of_predicates + (of_pairs_BPW * weight_BP.unsqueeze(-1)).sum()
 
