@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
@@ -121,9 +122,12 @@ class MultitaskModel(nn.Module):
         """Scores for the rows of one task's batch."""
         if batch.states is not None and batch.states.depth == self.num_layers:
             given = zip(batch.states.sequences_BLD, batch.inputs, strict=True)
-            sequences = [Encoded(states_BLD, inputs.mask_BL.bool(), inputs.word_ids_BL) for states_BLD, inputs in given]
+            sequences = [
+                Encoded(states_BLD, inputs.mask_BL.bool(), inputs.word_ids_BL, batch.targets)
+                for states_BLD, inputs in given
+            ]
         elif len(batch.inputs) == 1:
-            sequences = [self._encode(batch.task, batch.inputs[0], batch.states)]
+            sequences = [replace(self._encode(batch.task, batch.inputs[0], batch.states), targets=batch.targets)]
         else:  # two sequences per row: through the encoder together, then apart again
             both = self._encode(batch.task, Inputs.stack(batch.inputs), batch.states)
             num_rows = len(batch.rows)

@@ -69,12 +69,15 @@ class Encoded:
     Attributes:
         tokens_BLD: last hidden states.
         mask_BL: True where there is a token.
-        word_ids_BL: index of the word each token belongs to, -1 for none; None unless the layout is ``words``.
+        word_ids_BL: index of the word each token belongs to, -1 for none; None in the layouts without words.
+        targets: of the rows, empty where they have none: for a task head that scores what depends on a part of the
+            truth (the arguments of gold predicates). What it scores otherwise may not depend on them.
     """
 
     tokens_BLD: Tensor
     mask_BL: Tensor
     word_ids_BL: Tensor | None = None
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

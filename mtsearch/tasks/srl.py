@@ -18,7 +18,6 @@ from mtsearch.config.base import Frozen
 from mtsearch.data.examples import Example, WantedWords
 from mtsearch.data.windows import Window
 from mtsearch.errors import DataError
-from mtsearch.tasks.biaffine import PairScorer
 from mtsearch.tasks.bio import spans_of
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.paths import best_paths, bio_transitions
@@ -40,15 +39,24 @@ Argument: TypeAlias = tuple[int, int, str]
 Proposition: TypeAlias = tuple[int, tuple[Argument, ...]]
 
 _GIVEN = "with_gold_predicates"
+_ATTENTION_HEADS = 6
+_FAR = 16  # words, beyond which all are as far away
+_IMPOSSIBLE = -1e4  # the score of a predicate where there is no word
 
 
 class BioArguments(Frozen):
-    """Whether each word is a predicate; and of each word its BIO tag as a part of each predicate's arguments."""
+    """Whether each word is a predicate; and for each predicate a BIO tag of every word, as a part of its arguments.
 
-    size: int = Field(default=300, gt=0)
-    """Width of the projections of a word as predicate and as part of an argument."""
-    dropout: float = Field(default=0.33, ge=0, lt=1)
-    """After the projections."""
+    For the tags the sentence is read once for each predicate, by a few small transformer layers: of a word they see its
+    vector, the predicate's, the product of both, and how far away it is.
+    """
+
+    size: int = Field(default=384, gt=0, multiple_of=_ATTENTION_HEADS)
+    """Width of the layers that read the sentence for a predicate."""
+    layers: int = Field(default=2, ge=0)
+    """How many; none tag each word by itself."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """In them, and before the output layers."""
 
 
 class _RoleHead(nn.Module):
@@ -56,23 +64,48 @@ class _RoleHead(nn.Module):
         super().__init__()
         self.words = WordVectors(words)
         self.predicate = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(input_size, 1))
-        self.tag = PairScorer(input_size, config.size, num_tags, config.dropout)
+        self.join = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(3 * input_size, config.size))
+        self.distance = nn.Embedding(2 * _FAR + 1, config.size)
+        layer = nn.TransformerEncoderLayer(
+            config.size, _ATTENTION_HEADS, 2 * config.size, config.dropout, "gelu", batch_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.tag = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.size, num_tags))
 
     def forward(self, sequence: Encoded) -> Logits:
         words_BWD, mask_BW = self.words(sequence)
-        pairs_BPW = mask_BW.unsqueeze(2) & mask_BW.unsqueeze(1)
-        predicates_BW = self.predicate(words_BWD).squeeze(-1)
-        return Logits(self.tag(words_BWD, words_BWD), pairs_BPW, {"predicates": predicates_BW})
+        predicates_BW = self.predicate(words_BWD).squeeze(-1).masked_fill(~mask_BW, _IMPOSSIBLE)
+        is_read_BW = _is_given(sequence.targets, mask_BW)
+        if not self.training:
+            is_read_BW |= predicates_BW > 0
+        row, predicate = is_read_BW.nonzero(as_tuple=True)
+        tags_NWT = self._tags(words_BWD[row], mask_BW[row], predicate)
+        values_BPWT = tags_NWT.new_zeros(*mask_BW.shape, *tags_NWT.shape[1:]).index_put((row, predicate), tags_NWT)
+        mask_BPW = is_read_BW.unsqueeze(2) & mask_BW.unsqueeze(1)
+        return Logits(values_BPWT, mask_BPW, {"predicates": predicates_BW})
+
+    def _tags(self, words_NWD: Tensor, mask_NW: Tensor, predicate_N: Tensor) -> Tensor:
+        """The scores [N, W, T] of N sentences' tags, for one predicate each."""
+        number, at = (torch.arange(size, device=words_NWD.device) for size in mask_NW.shape)
+        of_predicate_NWD = words_NWD[number, predicate_N].unsqueeze(1).expand_as(words_NWD)
+        distance_NW = (at - predicate_N.unsqueeze(1)).clamp(-_FAR, _FAR) + _FAR
+        read_NWD = self.join(torch.cat([words_NWD, of_predicate_NWD, words_NWD * of_predicate_NWD], -1))
+        read_NWD = read_NWD + self.distance(distance_NW)
+        if len(number):
+            read_NWD = self.layers(read_NWD, src_key_padding_mask=~mask_NW)
+        tags_NWT: Tensor = self.tag(read_NWD)
+        return tags_NWT
 
 
 class Srl(WordsConfig):
-    """Predicates and their arguments in one pass over the sentence.
+    """Predicates and their arguments in one pass of the encoder over the sentence.
 
-    The tags of each predicate's arguments are decoded by Viterbi, for predicted predicates (``srl_f1``), and where
-    gold ones are known for those too (``srl_f1_gold_predicates``).
+    Arguments are learned from gold predicates. They are decoded by Viterbi for predicted predicates (``srl_f1``), and
+    where gold ones are known for those too (``srl_f1_gold_predicates``).
 
-    Source: Cai et al. 2018 (COLING, C18-1233) for biaffine scores of predicates and words in one pass; spans as BIO
-    tags after He et al. 2017 (P17-1044).
+    Source: spans as BIO tags and their decoding after He et al. 2017 (P17-1044); layers above the encoder that read the
+    sentence for one predicate after Shi & Lin 2019 (arXiv 1904.05255), which are LSTMs there, under an encoder that is
+    told of the predicate, too.
     """
 
     kind: Literal["srl"] = "srl"
@@ -131,7 +164,7 @@ class Srl(WordsConfig):
         }
 
     def build_head(self, hidden_size: int, pooling: str, inventory: Inventory) -> nn.Module:
-        """Scores of predicates, and of tags for each pair of predicate and word."""
+        """Scores of predicates, and of each word's tags for each predicate."""
         return _RoleHead(self, self.head, hidden_size, len(_bio_tags(inventory)))
 
     def loss(self, logits: Logits, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
@@ -159,7 +192,8 @@ class Srl(WordsConfig):
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of each word's distributions, as a predicate and as a part of each one's arguments.
 
-        A pair of words counts as much as the first one is likely to be a predicate, in the mean of both outputs.
+        Arguments are compared where both were read for the same predicate, which counts as much as it is likely to be
+        one, in the mean of both outputs.
         """
         assert logits.mask is not None
         mask_BW, both = logits.mask.any(-1), (logits, reference)
@@ -177,13 +211,9 @@ class Srl(WordsConfig):
         self, logits: Logits, inventory: Inventory, targets: Mapping[str, Tensor] | None = None
     ) -> list[Decoded]:
         """The propositions of each row; with targets also ``with_gold_predicates``."""
-        assert logits.mask is not None
-        mask_BW = logits.mask.any(-1)
-        is_predicted_BW = (logits.others["predicates"].float() > 0) & mask_BW
-        is_given_BW = torch.zeros_like(is_predicted_BW)
-        if targets is not None:
-            row, place = (targets["predicates"] != IGNORED).nonzero(as_tuple=True)
-            is_given_BW[row, targets["predicates"][row, place]] = True
+        mask_BW = _is_word(logits)
+        is_predicted_BW = logits.others["predicates"] > 0
+        is_given_BW = _is_given(targets or {}, mask_BW)
         row, predicate = (is_predicted_BW | is_given_BW).nonzero(as_tuple=True)
         tags = _bio_tags(inventory)
         arguments: dict[tuple[int, int], tuple[Argument, ...]] = {}
@@ -231,6 +261,20 @@ class Srl(WordsConfig):
             for predicate, arguments in prediction["prediction"]
         ]
         return json.dumps({"tokens": example.words, "propositions": propositions}, ensure_ascii=False)
+
+
+def _is_given(targets: Mapping[str, Tensor], mask_BW: Tensor) -> Tensor:
+    """[B, W]: True for gold predicates."""
+    is_given_BW = torch.zeros_like(mask_BW)
+    if "predicates" in targets:
+        row, place = (targets["predicates"] != IGNORED).nonzero(as_tuple=True)
+        is_given_BW[row, targets["predicates"][row, place]] = True
+    return is_given_BW
+
+
+def _is_word(logits: Logits) -> Tensor:
+    """[B, W]: True for words."""
+    return logits.others["predicates"] > _IMPOSSIBLE / 2
 
 
 def _labels(example: Example) -> Iterator[str]:
