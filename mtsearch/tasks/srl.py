@@ -196,13 +196,14 @@ class Srl(WordsConfig):
         one, in the mean of both outputs.
         """
         assert logits.mask is not None
-        mask_BW, both = logits.mask.any(-1), (logits, reference)
+        assert reference.mask is not None
+        mask_BW, both = _is_word(logits), (logits, reference)
         predicates = [at_least_single(one.others["predicates"]).masked_fill(~mask_BW, 0.0) for one in both]
         of_predicates = symmetric_kl(
             *(Logits(functional.pad(one.unsqueeze(-1), (1, 0)), mask_BW) for one in predicates)
         )
         weight_BP = (predicates[0].sigmoid() + predicates[1].sigmoid()) / 2
-        is_masked = ~logits.mask.unsqueeze(-1)
+        is_masked = ~(logits.mask & reference.mask).unsqueeze(-1)
         shares = [at_least_single(one.values).masked_fill(is_masked, 0.0).log_softmax(-1) for one in both]
         of_pairs_BPW = ((shares[0].exp() - shares[1].exp()) * (shares[0] - shares[1])).sum(-1)
         return of_predicates + (of_pairs_BPW * weight_BP.unsqueeze(-1)).sum()

@@ -220,6 +220,21 @@ def _sure_phrases(rows: Sequence[Example], inventory: Inventory) -> Logits:
     return Logits(values, (mask_BW.unsqueeze(1) & mask_BW.unsqueeze(2)).triu())
 
 
+def _sure_propositions(rows: Sequence[Example], inventory: Inventory) -> Logits:
+    mask_BW, numbers = _mask(rows), _bio(inventory)
+    is_read_BW = torch.zeros_like(mask_BW)
+    values = torch.zeros(*mask_BW.shape, mask_BW.shape[1], len(numbers))
+    for row, example in enumerate(rows):
+        for predicate, arguments in example.label:
+            is_read_BW[row, predicate] = True
+            num_words = len(example.words or ())
+            values[row, predicate, :num_words] = _of_tags(
+                [tags_of(arguments, num_words)], numbers, mask_BW[row : row + 1, :num_words]
+            )[0]
+    predicates = torch.where(is_read_BW, SURE, -SURE).masked_fill(~mask_BW, -1e4)
+    return Logits(values, is_read_BW.unsqueeze(2) & mask_BW.unsqueeze(1), {"predicates": predicates})
+
+
 _PHRASES = ("A", "A A", "A B", "B", "B A", "B B")
 
 
@@ -242,6 +257,7 @@ CASES: dict[str, Case] = {
     "constituency": Case(
         task_of("constituency", head={"span_size": 6, "label_size": 5}), _inventory(*_PHRASES), _tree, _sure_phrases
     ),
+    "srl": Case(task_of("srl", head={"size": 6, "layers": 1}), _inventory(*"AB"), _propositions, _sure_propositions),
 }
 
 
