@@ -135,7 +135,7 @@ class Constituency(WordsConfig):
         free_BWW = scores_BWWC.logsumexp(-1)
         # Given the gold tree, a span has its label; others have none, and those that cross a phrase are not there.
         starts_BS, lasts_BS, labels_BS = (targets[name] for name in ("starts", "lasts", "labels"))
-        gold_BWW = torch.zeros_like(free_BWW).masked_fill(_crossing(starts_BS, lasts_BS, len(mask_BW[0])), -torch.inf)
+        gold_BWW = scores_BWWC[..., 0].masked_fill(_crossing(starts_BS, lasts_BS, len(mask_BW[0])), -torch.inf)
         row, span = (starts_BS != IGNORED).nonzero(as_tuple=True)
         places = row, starts_BS[row, span], lasts_BS[row, span]
         labels = labels_BS[row, span]
@@ -230,4 +230,16 @@ def _read_tree(raw: Any, words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple
     tags, constituents = raw
     if len(tags) != len(words):
         raise ValueError(f"the tree must have as many words as the sentence ({len(words)}), but has {len(tags)}")
-    return tuple(tags), tuple((int(start), int(end), str(label)) for start, end, label in constituents)
+    phrases = tuple((int(start), int(end), str(label)) for start, end, label in constituents)
+    around: list[tuple[int, int]] = [(0, len(words))]
+    for start, end, label in phrases:
+        while around and around[-1][1] <= start:
+            around.pop()
+        if not around or not around[-1][0] <= start < end <= around[-1][1]:
+            raise ValueError(
+                f"phrases must nest, outer before inner, within the {len(words)} words, but {label} is [{start}, {end})"
+            )
+        if label.split() != [label]:
+            raise ValueError(f"a phrase's label must be text without spaces, but is {label!r}")
+        around.append((start, end))
+    return tuple(tags), phrases

@@ -202,4 +202,18 @@ def _read_arcs(raw: Any, words: tuple[str, ...]) -> tuple[Arc, ...]:
     arcs = tuple((int(head), str(relation)) for head, relation in raw)
     if len(arcs) != len(words):
         raise ValueError(f"the heads must be as many as the words ({len(words)}), but are {len(arcs)}")
+    heads = [head for head, _ in arcs]
+    if heads.count(0) != 1:
+        raise ValueError(f"one word must be the root (head 0), but {heads.count(0)} are")
+    in_tree = {0}
+    for word in range(1, len(heads) + 1):
+        path: list[int] = []
+        while word not in in_tree:
+            if word in path:
+                raise ValueError(f"the heads must be a tree, but word {word} is below itself")
+            path.append(word)
+            word = heads[word - 1]
+            if not 0 <= word <= len(heads):
+                raise ValueError(f"a head must be one of the {len(heads)} words, or 0, but is {word}")
+        in_tree.update(path)
     return arcs
