@@ -91,7 +91,7 @@ class _RoleHead(nn.Module):
         distance_NW = (at - predicate_N.unsqueeze(1)).clamp(-_FAR, _FAR) + _FAR
         read_NWD = self.join(torch.cat([words_NWD, of_predicate_NWD, words_NWD * of_predicate_NWD], -1))
         read_NWD = read_NWD + self.distance(distance_NW)
-        if len(number):
+        if len(number) and self.layers.num_layers:
             read_NWD = self.layers(read_NWD, src_key_padding_mask=~mask_NW)
         tags_NWT: Tensor = self.tag(read_NWD)
         return tags_NWT
