@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import transformers
 from transformers import AutoModel, BertModel, PretrainedConfig
 
 from mtsearch.config.trial import DEFAULT_ENCODER, Encoder
+from mtsearch.data.examples import Example
+from mtsearch.data.tokens import tokenise_uncached
 from mtsearch.errors import EncoderError
 from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
+from tests.data.families import build_tokenizer
 
 
 def test_a_folder_comes_first(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +105,30 @@ def test_a_folder_without_a_tokenizer_is_one_line(tiny_encoder: Path, tmp_path: 
         (tmp_path / "bare" / name).unlink()
     with pytest.raises(EncoderError, match=r"must have a vocabulary \(tokenizer\.json\), but has none"):
         load_tokenizer(find_encoder(str(tmp_path / "bare")))
+
+
+TOKENIZERS = [
+    *[("bert", name) for name in ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizerFast")],
+    ("mpnet", "MPNetTokenizer"),
+    *[("roberta", name) for name in ("RobertaTokenizer", "RobertaTokenizerFast")],
+    ("modernbert", "PreTrainedTokenizerFast"),
+    ("xlm-r", "XLMRobertaTokenizer"),
+    *[("deberta-v2", name) for name in ("DebertaV2TokenizerFast", "AlbertTokenizer")],
+]
+
+
+@pytest.mark.parametrize(("kind", "class_name"), TOKENIZERS)
+def test_the_tokenizer_of_a_family_gives_words_the_tokens_of_their_text(
+    kind: str, class_name: str, tmp_path: Path
+) -> None:
+    build_tokenizer(kind).save_pretrained(tmp_path)
+    settings = tmp_path / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "tokenizer_class": class_name}))
+    tokenizer = load_tokenizer(find_encoder(str(tmp_path)))
+    words = ("the", "film", "was", "n't", "1990s", ",")
+    table = tokenise_uncached([Example("1", (" ".join(words),), None, 1, words)], tokenizer, "words", 32)
+    assert table.columns["ids"].values.tolist() == build_tokenizer(kind)(" ".join(words))["input_ids"]
+    assert set(table.columns["words"].values.tolist()) == {-1, 0, 1, 2, 3, 4, 5}
 
 
 SIZES = {"vocab_size": 200, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
