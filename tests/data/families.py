@@ -42,6 +42,7 @@ def _sentencepiece(special: tuple[str, ...]) -> Tokenizer:
     """XLM-R, ALBERT and DeBERTa-v2, which mark where a word begins."""
     pieces = [*((name, 0.0) for name in special), ("▁", -3.0), *((letter, -4.0) for letter in _LETTERS)]
     pieces += [(f"▁{word}", -2.0) for word in _WORDS]
+    pieces += [(piece, -2.0) for piece in ("東京", "は", "とても", "大きい", "。")]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("\u200b", "")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
