@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtsearch.data.examples import Example
+from mtsearch.data.tokens import tokenise_uncached
+from mtsearch.data.windows import Window
 from mtsearch.tasks.contract import Inventory, Logits
+from mtsearch.training.rows import row_examples
+from tests.data.families import build_tokenizer
 from tests.tasks.structures import CASES, Case, build_head, encoded, plain, row_of, sentence, sentences, targets_of
 
 of_each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -182,3 +186,122 @@ def test_the_distance_has_finite_gradients_and_passes_over_the_padding(case: Cas
             assert batch.tokens_BLD.grad.isfinite().all()
             assert not batch.tokens_BLD.grad[~batch.mask_BL].any()
     assert distances[0] == pytest.approx(distances[1])
+
+
+# Through the tokenizer, in windows
+
+WORDS = ("a", "film", "bad", "n't", "very", "z", "\u200b", "1990s", "\x00", "Zoë")
+
+
+def long_sentence(label: object, words: tuple[str, ...]) -> Example:
+    return Example("1", (" ".join(words),), label, 1, words)
+
+
+def through_windows(case: Case, example: Example, max_length: int = 24) -> tuple[object, list[Window]]:
+    """What comes out where each row is sure of what it shows; and its windows."""
+    table = tokenise_uncached([example], build_tokenizer("bert"), "words", max_length)
+    rows = row_examples(case.task, [example], table)
+    columns = case.task.encode_targets(rows, case.inventory)
+    assert {len(column) for column in columns.values()} == {len(rows)}
+    decoded = [one for row in rows for one in case.task.decode(case.logits([row]), case.inventory)]
+    windows = table.windows(range(len(rows)))
+    merged = case.task.merge(decoded, windows, example)
+    assert json.loads(json.dumps(merged)) == plain(merged)
+    return plain(merged["prediction"]), windows
+
+
+def words_for(data: st.DataObject, num_words: int, longest: int = 60) -> tuple[str, ...]:
+    words = st.lists(st.sampled_from(WORDS), min_size=num_words, max_size=longest)
+    return tuple(data.draw(words))
+
+
+few = settings(max_examples=8)
+
+
+def shows(window: Window, start: int, end: int) -> bool:
+    return window.first <= start and end <= window.end
+
+
+@pytest.mark.parametrize("name", ["tagging", "tagging crf"])
+@few
+@given(data=st.data())
+def test_tags_of_long_sentences_come_back_whole(name: str, data: st.DataObject) -> None:
+    words = words_for(data, 20)
+    label = data.draw(CASES[name].labels(len(words)))
+    found, windows = through_windows(CASES[name], long_sentence(label, words))
+    assert found == plain(label)
+    assert len(windows) > 1 or len(words) < 23
+
+
+def test_a_word_longer_than_a_window_has_its_tag() -> None:
+    words = ("a", "z" * 50, "bad")
+    assert through_windows(CASES["tagging"], long_sentence(("A", "B", "C"), words))[0] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("name", ["ner", "ner best", "ner bio", "ner bio crf"])
+@few
+@given(data=st.data())
+def test_entities_that_a_window_shows_whole_come_back(name: str, data: st.DataObject) -> None:
+    words = words_for(data, 20)
+    label = data.draw(CASES[name].labels(len(words)))
+    found, windows = through_windows(CASES[name], long_sentence(label, words))
+    assert found == [list(span) for span in label if any(shows(window, *span[:2]) for window in windows)]
+
+
+@few
+@given(data=st.data())
+def test_arcs_that_their_words_own_windows_show_come_back(data: st.DataObject) -> None:
+    # Words of one token: windows of 22 words overlap by 8, so that each shows four beside its own.
+    arcs = [(0, "A")]
+    for word in range(2, 61):
+        arcs.append((data.draw(st.integers(max(1, word - 4), word - 1)), data.draw(st.sampled_from("ABC"))))
+    label = tuple(arcs)
+    if data.draw(st.booleans()):
+        label = tuple((61 - head if head else 0, relation) for head, relation in reversed(label))
+    found, windows = through_windows(CASES["dependency"], long_sentence(label, ("bad",) * 60))
+    assert len(windows) == 4
+    assert found == plain(label)
+
+
+@few
+@given(data=st.data())
+def test_the_heads_of_a_long_sentence_are_always_one_tree(data: st.DataObject) -> None:
+    words = words_for(data, 20, 40)
+    case = CASES["dependency"]
+    found, _ = through_windows(case, long_sentence(data.draw(case.labels(len(words))), words))
+    assert case.task.wanted.read_label(found, words)  # type: ignore[call-arg]
+
+
+@few
+@given(data=st.data())
+def test_phrases_within_the_words_of_one_window_come_back_and_what_comes_is_a_tree(data: st.DataObject) -> None:
+    words, case = words_for(data, 20, 40), CASES["constituency"]
+    label = data.draw(case.labels(len(words)))
+    found, windows = through_windows(case, long_sentence(label, words))
+    _, phrases = case.task.wanted.read_label((["NN"] * len(words), found[1]), words)  # type: ignore[call-arg, index]
+    assert [list(phrase) for phrase in phrases] == found[1]  # type: ignore[index]
+    for start, end, name in label[1]:
+        if any(window.own_first <= start and end <= window.own_end for window in windows):
+            assert (start, end, name) in phrases
+
+
+@few
+@given(data=st.data())
+def test_predicates_come_back_with_the_arguments_that_their_own_windows_show(data: st.DataObject) -> None:
+    words, case = words_for(data, 20, 40), CASES["srl"]
+    label = data.draw(case.labels(len(words)))
+    found, windows = through_windows(case, long_sentence(label, words))
+    owner = {word: window for window in windows for word in window.own}
+    expected = [
+        [predicate, [list(argument) for argument in arguments if shows(owner[predicate], *argument[:2])]]
+        for predicate, arguments in label
+    ]
+    assert found == expected
+
+
+@of_each_case
+def test_what_a_short_sentence_shows_is_all_of_it(case: Case) -> None:
+    for row in rows_of(case):
+        found, windows = through_windows(case, row)
+        assert len(windows) == 1
+        assert found == plain(row.label) or structure(case, row.label) == found[1]  # type: ignore[index]
