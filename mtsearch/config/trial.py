@@ -223,6 +223,12 @@ class TrialConfig(Frozen):
     def _whole_encoders_are_extended_by_nothing_else(self) -> TrialConfig:
         if self.experts.name != "encoders":
             return self
+        for name, task in self.tasks.items():
+            if task.reread_layers:
+                raise ValueError(
+                    f"tasks.{name}.head.reread_layers: several encoders cannot read a sentence once more; "
+                    "set it to 0, or choose experts.name feed_forward"
+                )
         for section, method in self.extensions().items():
             if section != "experts" and method.name != "none":
                 raise ValueError(

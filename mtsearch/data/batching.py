@@ -45,6 +45,10 @@ class Inputs:
         types = {} if self.token_types_BL is None else {"token_type_ids": self.token_types_BL}
         return {"input_ids": self.ids_BL, "attention_mask": self.mask_BL, **types}
 
+    def take(self, rows_N: Tensor) -> Inputs:
+        """These rows, in their order."""
+        return Inputs(*(None if x is None else x[rows_N] for x in self._tensors()))  # type: ignore[arg-type]
+
     def padded_to(self, length: int) -> Inputs:
         """The same, filled up to ``length`` tokens."""
         return Inputs(*(None if x is None else _filled_up(x, length) for x in self._tensors()))  # type: ignore[arg-type]

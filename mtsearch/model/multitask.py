@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from mtsearch.data.batching import Batch, Inputs, PrefixStates
 from mtsearch.model.extension import Extension, Role
-from mtsearch.model.layers import EncoderLayers, find_layers
+from mtsearch.model.layers import EncoderLayers, entering_states, find_layers
 from mtsearch.model.prefix import starting_above
 from mtsearch.model.serving import Serving
-from mtsearch.tasks.contract import Encoded, Logits
+from mtsearch.tasks.contract import Encoded, Logits, ReadingHead
 
 __all__ = ["MultitaskModel"]
 
@@ -60,12 +60,18 @@ class MultitaskModel(nn.Module):
         return self.layers.num_layers
 
     def frozen_prefix(self, trainable: Iterable[int]) -> int | None:
-        """The highest depth up to which nothing trains and nothing is extended; None where the embeddings are.
+        """The highest depth up to which nothing trains, is extended, or is read again; None where the embeddings are.
 
         Args:
             trainable: the depths that train.
         """
-        lowest = min([*trainable, *(extension.lowest_depth for _, extension in self.each_extension())])
+        extended = [extension.lowest_depth for _, extension in self.each_extension()]
+        reread = [
+            self.num_layers - head.reread_layers + 1
+            for head in self.heads.values()
+            if isinstance(head, ReadingHead) and head.reread_layers
+        ]
+        lowest = min([*trainable, *extended, *reread])
         return lowest - 1 if lowest else None
 
     @cached_property
@@ -126,6 +132,8 @@ class MultitaskModel(nn.Module):
                 Encoded(states_BLD, inputs.mask_BL.bool(), inputs.word_ids_BL, batch.targets)
                 for states_BLD, inputs in given
             ]
+        elif isinstance(head := self.heads[batch.task], ReadingHead) and head.reread_layers:
+            return self._read_twice(head, batch)
         elif len(batch.inputs) == 1:
             sequences = [replace(self._encode(batch.task, batch.inputs[0], batch.states), targets=batch.targets)]
         else:  # two sequences per row: through the encoder together, then apart again
@@ -137,6 +145,25 @@ class MultitaskModel(nn.Module):
             ]
         logits: Logits = self.heads[batch.task](*sequences)
         return logits
+
+    def _read_twice(self, head: ReadingHead, batch: Batch) -> Logits:
+        (inputs,), depth = batch.inputs, self.num_layers - head.reread_layers
+        entering: list[Tensor] = []
+
+        def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            entering.append(entering_states(args, kwargs))
+
+        hook = self.layers.layers[depth].register_forward_pre_hook(look, with_kwargs=True)
+        try:
+            sequence = replace(self._encode(batch.task, inputs, batch.states), targets=batch.targets)
+        finally:
+            hook.remove()
+        reading = head.reading(sequence)
+        if not len(reading.rows_N):
+            return head(sequence, None)
+        states_NLD = entering[0][reading.rows_N] + reading.added_NLD
+        given = PrefixStates(depth, (states_NLD,))
+        return head(sequence, self._encode(batch.task, inputs.take(reading.rows_N), given))
 
     def _encode(self, task: str, inputs: Inputs, given: PrefixStates | None) -> Encoded:
         with ExitStack() as stack:

@@ -16,7 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 from pydantic import Field
@@ -27,7 +27,7 @@ from mtsearch.data.examples import Example, Wanted, WantedWords
 from mtsearch.data.source import DataField
 from mtsearch.data.windows import Window
 
-__all__ = ["Decoded", "Encoded", "Inventory", "Layout", "Logits", "TaskConfig", "TaskKind"]
+__all__ = ["Decoded", "Encoded", "Inventory", "Layout", "Logits", "Reading", "ReadingHead", "TaskConfig", "TaskKind"]
 
 Layout = Literal["single", "pair", "siamese", "words", "question"]
 """How texts become input rows: one text; two in one sequence; two sequences; one text given as words; two in one
@@ -81,6 +81,33 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """Rows that the encoder's upper layers are to read once more, with something added.
+
+    Attributes:
+        rows_N: which rows of the batch, in any order, as often as wanted.
+        added_NLD: what is added to their tokens' states where they enter those layers.
+    """
+
+    rows_N: Tensor
+    added_NLD: Tensor
+
+
+@runtime_checkable
+class ReadingHead(Protocol):
+    """A task head that has rows read once more: for each predicate, say."""
+
+    reread_layers: int
+    """How many of the encoder's highest layers read them; with 0 nothing is read again."""
+
+    def reading(self, sequence: Encoded) -> Reading:
+        """What to read once more."""
+
+    def __call__(self, sequence: Encoded, again: Encoded | None) -> Logits:
+        """Scores from what was read; ``again`` has the rows of :meth:`reading`, and is None where there are none."""
+
+
+@dataclass(frozen=True)
 class Logits:
     """A task head's output.
 
@@ -126,6 +153,11 @@ class TaskConfig(Frozen):
         """None: a row with an unknown label is an error."""
         return Counter()
 
+    @property
+    def reread_layers(self) -> int:
+        """None: the encoder reads a row once."""
+        return 0
+
     def window(self, example: Example, first: int, end: int) -> Example:
         """An example is one row: it is cut at ``encoder.max_length``, and the cuts are counted."""
         return example
@@ -162,6 +194,10 @@ class TaskKind(Protocol):
     @property
     def layout(self) -> Layout:
         """How texts become input rows."""
+
+    @property
+    def reread_layers(self) -> int:
+        """How many of the encoder's layers the task head lets read rows once more (:class:`ReadingHead`)."""
 
     @property
     def wanted(self) -> Wanted | WantedWords:

@@ -19,7 +19,7 @@ from mtsearch.data.examples import Example, WantedWords
 from mtsearch.data.windows import Window
 from mtsearch.errors import DataError
 from mtsearch.tasks.bio import spans_of
-from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
+from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits, Reading
 from mtsearch.tasks.decoding.paths import best_paths, bio_transitions
 from mtsearch.tasks.distances import at_least_single, symmetric_kl
 from mtsearch.tasks.words import (
@@ -39,73 +39,79 @@ Argument: TypeAlias = tuple[int, int, str]
 Proposition: TypeAlias = tuple[int, tuple[Argument, ...]]
 
 _GIVEN = "with_gold_predicates"
-_ATTENTION_HEADS = 6
-_FAR = 16  # words, beyond which all are as far away
+_MARK_SIZE = 0.2  # of its numbers, at first: the states' are about 1
 _IMPOSSIBLE = -1e4  # the score of a predicate where there is no word
 
 
 class BioArguments(Frozen):
     """Whether each word is a predicate; and for each predicate a BIO tag of every word, as a part of its arguments.
 
-    For the tags the sentence is read once for each predicate, by a few small transformer layers: of a word they see its
-    vector, the predicate's, the product of both, and how far away it is.
+    For the tags the encoder's upper layers read the sentence once more for each predicate, whose tokens are marked by a
+    learned vector. A word's tag depends on its vector and the predicate's.
     """
 
-    size: int = Field(default=384, gt=0, multiple_of=_ATTENTION_HEADS)
-    """Width of the layers that read the sentence for a predicate."""
-    layers: int = Field(default=2, ge=0)
-    """How many; none tag each word by itself."""
+    reread_layers: int = Field(default=3, ge=0)
+    """How many of the encoder's highest layers read the sentence for each predicate; with 0 it is read once for all."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """In them, and before the output layers."""
+    """Before each linear layer."""
 
 
 class _RoleHead(nn.Module):
     def __init__(self, words: WordsConfig, config: BioArguments, input_size: int, num_tags: int) -> None:
         super().__init__()
+        self.reread_layers = config.reread_layers
         self.words = WordVectors(words)
         self.predicate = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(input_size, 1))
-        self.join = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(3 * input_size, config.size))
-        self.distance = nn.Embedding(2 * _FAR + 1, config.size)
-        layer = nn.TransformerEncoderLayer(
-            config.size, _ATTENTION_HEADS, 2 * config.size, config.dropout, "gelu", batch_first=True
+        self.mark = nn.Parameter(_MARK_SIZE * torch.randn(input_size))
+        self.tag = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(2 * input_size, input_size),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(input_size, num_tags),
         )
-        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.tag = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.size, num_tags))
 
-    def forward(self, sequence: Encoded) -> Logits:
-        words_BWD, mask_BW = self.words(sequence)
-        predicates_BW = self.predicate(words_BWD).squeeze(-1).masked_fill(~mask_BW, _IMPOSSIBLE)
-        is_read_BW = _is_given(sequence.targets, mask_BW)
-        if not self.training:
-            is_read_BW |= predicates_BW > 0
+    def reading(self, sequence: Encoded) -> Reading:
+        predicates_BW, mask_BW, _ = self._predicates(sequence)
+        row, predicate = self._is_read(sequence, predicates_BW, mask_BW).nonzero(as_tuple=True)
+        assert sequence.word_ids_BL is not None  # by the layout
+        is_marked_NL = sequence.word_ids_BL[row] == predicate.unsqueeze(1)
+        return Reading(row, is_marked_NL.unsqueeze(-1) * self.mark)
+
+    def forward(self, sequence: Encoded, again: Encoded | None = None) -> Logits:
+        predicates_BW, mask_BW, words_BWD = self._predicates(sequence)
+        is_read_BW = self._is_read(sequence, predicates_BW, mask_BW)
         row, predicate = is_read_BW.nonzero(as_tuple=True)
-        tags_NWT = self._tags(words_BWD[row], mask_BW[row], predicate)
+        words_NWD = words_BWD[row]
+        if again is not None:
+            words_NWD, _ = self.words(again)
+            words_NWD = functional.pad(words_NWD, (0, 0, 0, mask_BW.shape[1] - words_NWD.shape[1]))
+        of_predicate_NWD = words_NWD[torch.arange(len(row), device=row.device), predicate].unsqueeze(1)
+        tags_NWT = self.tag(torch.cat([words_NWD, of_predicate_NWD.expand_as(words_NWD)], -1))
         values_BPWT = tags_NWT.new_zeros(*mask_BW.shape, *tags_NWT.shape[1:]).index_put((row, predicate), tags_NWT)
         mask_BPW = is_read_BW.unsqueeze(2) & mask_BW.unsqueeze(1)
         return Logits(values_BPWT, mask_BPW, {"predicates": predicates_BW})
 
-    def _tags(self, words_NWD: Tensor, mask_NW: Tensor, predicate_N: Tensor) -> Tensor:
-        """The scores [N, W, T] of N sentences' tags, for one predicate each."""
-        number, at = (torch.arange(size, device=words_NWD.device) for size in mask_NW.shape)
-        of_predicate_NWD = words_NWD[number, predicate_N].unsqueeze(1).expand_as(words_NWD)
-        distance_NW = (at - predicate_N.unsqueeze(1)).clamp(-_FAR, _FAR) + _FAR
-        read_NWD = self.join(torch.cat([words_NWD, of_predicate_NWD, words_NWD * of_predicate_NWD], -1))
-        read_NWD = read_NWD + self.distance(distance_NW)
-        if len(number) and self.layers.num_layers:
-            read_NWD = self.layers(read_NWD, src_key_padding_mask=~mask_NW)
-        tags_NWT: Tensor = self.tag(read_NWD)
-        return tags_NWT
+    def _predicates(self, sequence: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+        """The score of each word as a predicate [B, W], which words there are [B, W], and their vectors [B, W, D]."""
+        words_BWD, mask_BW = self.words(sequence)
+        return self.predicate(words_BWD).squeeze(-1).masked_fill(~mask_BW, _IMPOSSIBLE), mask_BW, words_BWD
+
+    def _is_read(self, sequence: Encoded, predicates_BW: Tensor, mask_BW: Tensor) -> Tensor:
+        """[B, W]: True for words whose arguments are scored: gold predicates and, unless it trains, predicted ones."""
+        is_given_BW = _is_given(sequence.targets, mask_BW)
+        return is_given_BW if self.training else is_given_BW | (predicates_BW > 0)
 
 
 class Srl(WordsConfig):
-    """Predicates and their arguments in one pass of the encoder over the sentence.
+    """Predicates, and the arguments of each.
 
     Arguments are learned from gold predicates. They are decoded by Viterbi for predicted predicates (``srl_f1``), and
     where gold ones are known for those too (``srl_f1_gold_predicates``).
 
-    Source: spans as BIO tags and their decoding after He et al. 2017 (P17-1044); layers above the encoder that read the
-    sentence for one predicate after Shi & Lin 2019 (arXiv 1904.05255), which are LSTMs there, under an encoder that is
-    told of the predicate, too.
+    Source: spans as BIO tags and their decoding after He et al. 2017 (P17-1044); an encoder that is told of the
+    predicate after Shi & Lin 2019 (arXiv 1904.05255), here its upper layers alone, so that finding predicates and the
+    other tasks need one pass of it.
     """
 
     kind: Literal["srl"] = "srl"
@@ -115,6 +121,11 @@ class Srl(WordsConfig):
     """What is measured; the first is the task's main metric and enters ``mean_score``."""
     head: BioArguments = BioArguments()
     """The task head."""
+
+    @property
+    def reread_layers(self) -> int:
+        """As the task head says."""
+        return self.head.reread_layers
 
     @property
     def wanted(self) -> WantedWords:

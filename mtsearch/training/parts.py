@@ -29,8 +29,9 @@ from mtsearch.data.tokens import tokenise
 from mtsearch.errors import ConfigError, RunError
 from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
 from mtsearch.model.extension import Extension, Host
-from mtsearch.model.layers import find_layers
+from mtsearch.model.layers import EncoderLayers, find_layers
 from mtsearch.model.multitask import MultitaskModel
+from mtsearch.model.prefix import can_start_above
 from mtsearch.model.serving import Serving
 from mtsearch.pruning.contract import HeadGates, RunningPruning
 from mtsearch.tasks.contract import Inventory, TaskKind
@@ -54,6 +55,7 @@ __all__ = [
     "build",
     "build_model",
     "check_objective",
+    "check_rereading",
     "load_task",
     "load_tasks",
     "plan_training",
@@ -254,6 +256,25 @@ def build(
     return parts
 
 
+def check_rereading(config: TrialConfig, encoder: nn.Module, layers: EncoderLayers) -> None:
+    """Whether the encoder can read rows once more with as many of its layers as task heads want.
+
+    Raises:
+        ConfigError: it has not as many, or cannot start above the others.
+    """
+    for name, task in config.tasks.items():
+        if task.reread_layers > layers.num_layers:
+            raise ConfigError(
+                f"tasks.{name}.head.reread_layers: must be at most the encoder's layers ({layers.num_layers}), but got "
+                f"{task.reread_layers}"
+            )
+        if task.reread_layers and not can_start_above(layers.num_layers - task.reread_layers, encoder, layers):
+            raise ConfigError(
+                f"tasks.{name}.head.reread_layers: {type(encoder).__name__} cannot be started above its lower layers; "
+                "set it to 0, or take another encoder"
+            )
+
+
 def plan_training(config: TrialConfig, tasks: Mapping[str, TaskParts]) -> Plan:
     """The updates of a trial."""
     training = config.training
@@ -294,7 +315,9 @@ def assemble(
     for name, task in config.tasks.items():
         torch.manual_seed(config.training.seed ^ zlib.crc32(name.encode()))
         heads[name] = task.build_head(hidden_size, config.encoder.pooling, inventories[name])
-    host = Host(encoder, find_layers(encoder), Serving(), tuple(config.tasks), config.training.seed, tags)
+    layers = find_layers(encoder)
+    check_rereading(config, encoder, layers)
+    host = Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed, tags)
     built = {name: extension for name, build in extensions.items() if (extension := build(host))}
     return MultitaskModel(encoder, heads, host.layers, built, host.serving)
 

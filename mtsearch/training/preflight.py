@@ -17,7 +17,7 @@ from mtsearch.model.extension import Extension, Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.serving import Serving
 from mtsearch.schedules import Plateau
-from mtsearch.training.parts import TaskParts, check_objective, load_tasks, plan_training
+from mtsearch.training.parts import TaskParts, check_objective, check_rereading, load_tasks, plan_training
 from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
@@ -143,6 +143,7 @@ class _Extended:
 def _extend(encoder: nn.Module, config: TrialConfig) -> _Extended:
     """Build a trial's extensions, each of which must know the encoder's family; what depends on tags, without them."""
     layers = find_layers(encoder)
+    check_rereading(config, encoder, layers)
     num_parameters = _num_parameters(encoder)
     host = Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed)
     built = {name: one for name, method in config.extensions().items() if (one := method.build(host)) is not None}

@@ -257,7 +257,7 @@ CASES: dict[str, Case] = {
     "constituency": Case(
         task_of("constituency", head={"span_size": 6, "label_size": 5}), _inventory(*_PHRASES), _tree, _sure_phrases
     ),
-    "srl": Case(task_of("srl", head={"size": 6, "layers": 1}), _inventory(*"AB"), _propositions, _sure_propositions),
+    "srl": Case(task_of("srl", head={"reread_layers": 0}), _inventory(*"AB"), _propositions, _sure_propositions),
 }
 
 

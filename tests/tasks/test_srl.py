@@ -11,14 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from mtsearch.data.windows import windows_of
 from mtsearch.errors import DataError
 from mtsearch.tasks.bio import tags_of
 from mtsearch.tasks.contract import Encoded, Inventory, Logits
 from tests.tasks.decoding.batches import mask_of
-from tests.tasks.structures import CASES, build_head, encoded, plain, sentence, targets_of, task_of
+from tests.tasks.structures import CASES, build_head, encoded, plain, sentence, targets_of
 
 CASE = CASES["srl"]
 TASK, AB = CASE.task, CASE.inventory
@@ -148,17 +147,28 @@ def test_in_the_distance_every_word_counts_as_a_predicate_or_none() -> None:
     torch.testing.assert_close(TASK.distance(first, other, AB), expected)
 
 
-def test_a_head_without_layers_tags_each_word_by_itself() -> None:
-    task = task_of("srl", head={"size": 6, "layers": 0})
-    head = task.build_head(8, "mean", AB)
-    assert not any(name.startswith("layers.") for name, _ in head.named_parameters())
-    targets = targets_of(task, rows(), AB)
-    task.loss(head(encoded(LENGTHS, targets)), targets, AB).backward()  # type: ignore[no-untyped-call]
+def test_the_tokens_of_each_gold_predicate_are_marked_for_a_reading_of_its_own() -> None:
+    head: Any = build_head(CASE).train()
+    batch = encoded(LENGTHS, targets_of(TASK, rows(), AB))
+    reading = head.reading(batch)
+    assert reading.rows_N.tolist() == [0, 0, 1]
+    assert batch.word_ids_BL is not None
+    for added_LD, row, predicate in zip(reading.added_NLD, [0, 0, 1], [1, 2, 0], strict=True):
+        is_marked_L = batch.word_ids_BL[row] == predicate
+        assert torch.equal(added_LD[is_marked_L], head.mark.expand(int(is_marked_L.sum()), -1))
+        assert not added_LD[~is_marked_L].any()
 
 
-def test_the_layers_width_is_shared_by_their_attention_heads() -> None:
-    with pytest.raises(ValidationError, match="multiple of 6"):
-        task_of("srl", head={"size": 100})
+def test_tags_come_from_what_was_read_again() -> None:
+    head: Any = build_head(CASE)
+    batch = encoded(LENGTHS, targets_of(TASK, rows(), AB))
+    row_N = head.reading(batch).rows_N
+    assert batch.word_ids_BL is not None
+    same = Encoded(batch.tokens_BLD[row_N], batch.mask_BL[row_N], batch.word_ids_BL[row_N])
+    torch.testing.assert_close(head(batch, same).values, head(batch).values)
+    other = head(batch, replace(same, tokens_BLD=same.tokens_BLD + 1.0))
+    assert not torch.allclose(other.values, head(batch).values)
+    assert torch.equal(other.others["predicates"], head(batch).others["predicates"])
 
 
 def test_a_window_shows_its_predicates_and_of_their_arguments_what_lies_within() -> None:
