@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["spans_of", "tags_of"]
+__all__ = ["all_tags", "spans_of", "tags_of"]
 
 _CONTINUE = ("I", "E", "L")
 _CLOSE = ("E", "L", "S", "U")
@@ -57,3 +57,8 @@ def tags_of(spans: Sequence[tuple[int, int, str]], num_words: int) -> tuple[str,
         for word in range(start, end):
             tags[word] = f"{'B' if word == start else 'I'}-{label}"
     return tuple(tags)
+
+
+def all_tags(labels: Sequence[str]) -> tuple[str, ...]:
+    """The BIO tags of these labels: O, and each label's B and I, in this order."""
+    return ("O", *(f"{mark}-{label}" for label in labels for mark in "BI"))

@@ -25,6 +25,7 @@ from mtsearch.tasks.words import (
     WordVectors,
     inventory_of,
     labelled_spans,
+    num_targets,
     numbers,
     ragged,
     shown_words,
@@ -146,7 +147,7 @@ class Constituency(WordsConfig):
 
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """The number of words."""
-        return (targets["words"] != IGNORED).sum().clamp(min=1).float().cpu()
+        return num_targets(targets, "words")
 
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of each span's own distribution over labels and none, summed over spans."""

@@ -25,6 +25,7 @@ from mtsearch.tasks.words import (
     WordVectors,
     inventory_of,
     join_words,
+    num_targets,
     numbers,
     ragged,
     shown_words,
@@ -131,7 +132,7 @@ class Dependency(WordsConfig):
 
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """The number of words."""
-        return (targets["heads"] != IGNORED).sum().clamp(min=1).float().cpu()
+        return num_targets(targets, "heads")
 
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of the words' distributions over heads with relations, summed over words."""

@@ -18,7 +18,7 @@ from mtsearch.data.examples import Example, WantedWords
 from mtsearch.data.windows import Window
 from mtsearch.errors import DataError
 from mtsearch.tasks.biaffine import PairScorer
-from mtsearch.tasks.bio import spans_of, tags_of
+from mtsearch.tasks.bio import all_tags, spans_of, tags_of
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits
 from mtsearch.tasks.decoding.paths import bio_transitions
 from mtsearch.tasks.decoding.spans import best_spans, greedy_spans
@@ -30,6 +30,7 @@ from mtsearch.tasks.words import (
     WordVectors,
     inventory_of,
     labelled_spans,
+    num_targets,
     numbers,
     ragged,
     shown_words,
@@ -115,7 +116,7 @@ class Ner(WordsConfig):
 
     def encode_targets(self, examples: Sequence[Example], inventory: Inventory) -> dict[str, pa.Array]:
         """Columns ``starts``, ``lasts`` (words) and ``labels`` of the spans, and ``tags``: BIO tags of the words."""
-        label_number, tag_number = numbers(inventory.labels), numbers(_bio_tags(inventory))
+        label_number, tag_number = numbers(inventory.labels), numbers(all_tags(inventory.labels))
         return {
             "starts": ragged([start for start, _, _ in example.label] for example in examples),
             "lasts": ragged([end - 1 for _, end, _ in example.label] for example in examples),
@@ -130,7 +131,7 @@ class Ner(WordsConfig):
         if isinstance(self.head, BiaffineSpans):
             return _SpanHead(self, self.head, hidden_size, len(inventory.labels))
         tags = TagHead(dropout=self.head.dropout, crf=self.head.crf)
-        return tags.build(self, hidden_size, len(_bio_tags(inventory)))
+        return tags.build(self, hidden_size, len(all_tags(inventory.labels)))
 
     def loss(self, logits: Logits, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """Cross entropy summed over all spans, or over the words' tags."""
@@ -148,7 +149,7 @@ class Ner(WordsConfig):
 
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """The number of words."""
-        return (targets["tags"] != IGNORED).sum().clamp(min=1).float().cpu()
+        return num_targets(targets, "tags")
 
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of the distributions of all spans, or of the words' own tags, summed."""
@@ -159,7 +160,7 @@ class Ner(WordsConfig):
     ) -> list[Decoded]:
         """The entities of each row."""
         if isinstance(self.head, BioTags):
-            tags = _bio_tags(inventory)
+            tags = all_tags(inventory.labels)
             paths = best_tags(logits, *bio_transitions(tags))
             return [{"prediction": spans_of([tags[tag] for tag in path])} for path in paths]
         log_shares = logits.values.float().log_softmax(-1)
@@ -192,10 +193,6 @@ class Ner(WordsConfig):
         words = example.words or ()
         tags = tags_of(prediction["prediction"], len(words))
         return "\n".join([*(f"{word}\t{tag}" for word, tag in zip(words, tags, strict=True)), ""])
-
-
-def _bio_tags(inventory: Inventory) -> tuple[str, ...]:
-    return ("O", *(f"{prefix}-{label}" for label in inventory.labels for prefix in "BI"))
 
 
 def _read_spans(raw: Any, words: tuple[str, ...]) -> tuple[Span, ...]:

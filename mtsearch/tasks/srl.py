@@ -18,7 +18,7 @@ from mtsearch.config.base import Frozen
 from mtsearch.data.examples import Example, WantedWords
 from mtsearch.data.windows import Window
 from mtsearch.errors import DataError
-from mtsearch.tasks.bio import spans_of
+from mtsearch.tasks.bio import all_tags, spans_of
 from mtsearch.tasks.contract import Decoded, Encoded, Inventory, Logits, Reading
 from mtsearch.tasks.decoding.paths import best_paths, bio_transitions
 from mtsearch.tasks.distances import at_least_single, symmetric_kl
@@ -27,6 +27,7 @@ from mtsearch.tasks.words import (
     WordsConfig,
     WordVectors,
     inventory_of,
+    num_targets,
     numbers,
     ragged,
     shown_words,
@@ -176,7 +177,7 @@ class Srl(WordsConfig):
 
     def build_head(self, hidden_size: int, pooling: str, inventory: Inventory) -> nn.Module:
         """Scores of predicates, and of each word's tags for each predicate."""
-        return _RoleHead(self, self.head, hidden_size, len(_bio_tags(inventory)))
+        return _RoleHead(self, self.head, hidden_size, len(all_tags(inventory.labels)))
 
     def loss(self, logits: Logits, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """Cross entropy of what is a predicate, and of the words' tags for each gold predicate, summed."""
@@ -198,7 +199,7 @@ class Srl(WordsConfig):
 
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """The number of words."""
-        return (targets["words"] != IGNORED).sum().clamp(min=1).float().cpu()
+        return num_targets(targets, "words")
 
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of each word's distributions, as a predicate and as a part of each one's arguments.
@@ -227,7 +228,7 @@ class Srl(WordsConfig):
         is_predicted_BW = logits.others["predicates"] > 0
         is_given_BW = _is_given(targets or {}, mask_BW)
         row, predicate = (is_predicted_BW | is_given_BW).nonzero(as_tuple=True)
-        tags = _bio_tags(inventory)
+        tags = all_tags(inventory.labels)
         arguments: dict[tuple[int, int], tuple[Argument, ...]] = {}
         if len(row):
             scores_NWT = logits.values[row, predicate].float()
@@ -291,10 +292,6 @@ def _is_word(logits: Logits) -> Tensor:
 
 def _labels(example: Example) -> Iterator[str]:
     return (label for _, arguments in example.label for _, _, label in arguments)
-
-
-def _bio_tags(inventory: Inventory) -> tuple[str, ...]:
-    return ("O", *(f"{prefix}-{label}" for label in inventory.labels for prefix in "BI"))
 
 
 def _tags(targets: Mapping[str, Tensor], num_words: int) -> Tensor:

@@ -25,6 +25,7 @@ from mtsearch.tasks.words import (
     WordVectors,
     inventory_of,
     join_words,
+    num_targets,
     numbers,
     ragged,
     shown_words,
@@ -173,7 +174,7 @@ class Tagging(WordsConfig):
 
     def loss_weight(self, targets: Mapping[str, Tensor], inventory: Inventory) -> Tensor:
         """The number of words."""
-        return (targets["tags"] != IGNORED).sum().clamp(min=1).float().cpu()
+        return num_targets(targets, "tags")
 
     def distance(self, logits: Logits, reference: Logits, inventory: Inventory) -> Tensor:
         """Symmetric KL divergence of the words' own tag distributions, summed over words."""

@@ -23,6 +23,7 @@ __all__ = [
     "inventory_of",
     "join_words",
     "labelled_spans",
+    "num_targets",
     "numbers",
     "ragged",
     "shown_words",
@@ -83,6 +84,11 @@ def numbers(labels: Sequence[str]) -> Callable[[str], int]:
 def ragged(rows: Iterable[Sequence[int]]) -> pa.Array:
     """A target column with a sequence for each row."""
     return pa.array(rows, pa.large_list(pa.int32()))
+
+
+def num_targets(targets: Mapping[str, Tensor], name: str) -> Tensor:
+    """How many words have this target, at least 1; a scalar on the CPU."""
+    return (targets[name] != IGNORED).sum().clamp(min=1).float().cpu()
 
 
 def word_targets(targets: Mapping[str, Tensor], name: str, num_words: int) -> Tensor:
