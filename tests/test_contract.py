@@ -31,11 +31,24 @@ from mtsearch.weighting import Weighting
 
 SINGLE = {"data": "sst5"}
 PAIR = {"data": "quora"}
+
+
+def sample(layer: str, limit: int = 16) -> dict[str, Any]:
+    """The first sentences of a layer of the sample corpus, most of which take several rows of 32 tokens here."""
+    return {"data": {"source": f"sample:{layer}", "limit": limit}}
+
+
 TASKS: dict[str, dict[str, Any]] = {
     "classification": SINGLE,
     "regression": SINGLE,
     "pair_classification": PAIR,
     "pair_regression": PAIR,
+    "tagging": sample("treebank"),
+    "ner": sample("entities"),
+    "dependency": sample("treebank"),
+    "constituency": sample("constituents"),
+    "srl": {**sample("propositions"), "head": {"reread_layers": 1}},
+    "qa": sample("questions", 6),
 }
 
 
@@ -91,6 +104,17 @@ ENTRIES = [
     *(
         pytest.param({"tasks": {"task": {"kind": name, **TASKS[name]}}}, id=f"tasks {name}")
         for name in (tag(kind, "kind") for kind in members(Task))
+    ),
+    pytest.param({"tasks": {"task": {"kind": "tagging", **TASKS["tagging"], "head": {"crf": True}}}}, id="tasks crf"),
+    pytest.param({"tasks": {"task": {"kind": "ner", **TASKS["ner"], "head": {"name": "bio"}}}}, id="tasks ner bio"),
+    pytest.param(
+        {
+            "tasks": {name: {"kind": name, **task} for name, task in TASKS.items()},
+            "sampler": {"name": "uniform", "mixed": True, "examples_per_task": 8},
+            "surgery": {"name": "pcgrad"},
+            "regularizers": {"smart": {"weight": 0.5}, "proximal": {"weight": 0.5}},
+        },
+        id="all kinds of task at once",
     ),
     pytest.param({"training": {"individual_pretraining": {"epochs": 2}}}, id="individual pretraining"),
 ]
