@@ -163,10 +163,10 @@ class Ner(WordsConfig):
             tags = all_tags(inventory.labels)
             paths = best_tags(logits, *bio_transitions(tags))
             return [{"prediction": spans_of([tags[tag] for tag in path])} for path in paths]
-        log_shares = logits.values.float().log_softmax(-1)
-        best_BWW, label_BWW = log_shares[..., 1:].max(-1)
-        # How much more likely the best label is than none: positive where a span is an entity.
-        gain_BWW = best_BWW - log_shares[..., 0]
+        scores_BWWC = logits.values.float()
+        best_BWW, label_BWW = scores_BWWC[..., 1:].max(-1)
+        # By how much the best label scores higher than none: positive where a span is an entity.
+        gain_BWW = best_BWW - scores_BWWC[..., 0]
         assert logits.mask is not None
         choose = greedy_spans if self.head.decoding == "greedy" else best_spans
         found = choose(gain_BWW.masked_fill(~logits.mask, float("-inf")), logits.mask.any(-1))
