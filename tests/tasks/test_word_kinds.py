@@ -189,6 +189,20 @@ def test_the_distance_has_finite_gradients_and_passes_over_the_padding(case: Cas
     assert distances[0] == pytest.approx(distances[1])
 
 
+@of_each_case
+def test_in_the_distance_nothing_counts_that_the_mask_leaves_out(case: Case) -> None:
+    head, targets = build_head(case), targets_of(case.task, rows_of(case), case.inventory)
+    first, second = (head(encoded(LENGTHS, targets, seed)).detached() for seed in (0, 1))
+    expected = case.task.distance(first, second, case.inventory)
+    for one, number in ((first, torch.nan), (second, torch.inf)):
+        one.values[~one.mask] = number
+    here = first.with_rows([scores.clone().requires_grad_() for scores in first.of_rows])
+    distance = case.task.distance(here, second, case.inventory)
+    torch.testing.assert_close(distance, expected)
+    distance.backward()
+    assert all(scores.grad is not None and scores.grad.isfinite().all() for scores in here.of_rows)
+
+
 # Through the tokenizer, in windows
 
 WORDS = ("a", "film", "bad", "n't", "very", "z", "\u200b", "1990s", "\x00", "Zoë")
