@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mtsearch.optimizers import AdamW, SophiaH, sophiah
 from mtsearch.optimizers.contract import NeedsCurvature
@@ -232,12 +233,12 @@ def in_processes(work: Callable[[int, Callable[[list[Tensor]], None]], Any], ord
     def reduce_as(rank: int) -> Callable[[list[Tensor]], None]:
         def reduce(tensors: list[Tensor]) -> None:
             offered[rank] = [tensor.clone() for tensor in tensors]
-            barrier.wait(10)
+            barrier.wait(60)
             for i, tensor in enumerate(tensors):
                 tensor.zero_()
                 for other in order:
                     tensor += offered[other][i]
-            barrier.wait(10)
+            barrier.wait(60)
 
         return reduce
 
@@ -245,10 +246,12 @@ def in_processes(work: Callable[[int, Callable[[list[Tensor]], None]], Any], ord
         results[rank] = work(rank, reduce_as(rank))
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in order]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    # Which attention kernels are allowed is said for the whole process, and put back by the thread that ends first.
+    with sdpa_kernel(SDPBackend.MATH):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     return [results[rank] for rank in range(len(order))]
 
 
