@@ -50,6 +50,10 @@ def test_a_missing_file(cli: Cli) -> None:
         (BASE + "search: {trials: {int: [1, 5]}}\n", ("bad.yaml:5:", "search.trials")),
         (BASE + "resources: {cpus: {choice: [1, 2]}}\n", ("bad.yaml:5:", "resources.cpus")),
         (BASE.replace("data: sst5", "data: sst5, metrics: [acuracy]"), ("'acuracy' is not a metric", "accuracy")),
+        (
+            BASE.replace("data: sst5", "data: sst5, metrics: [pearson]"),
+            ("'pearson' does not suit classification", "choose accuracy"),
+        ),
         ("", ("bad.yaml", "empty")),
         ("- a\n", ("bad.yaml", "list")),
         (BASE + "plugins: !!python/object:os.system [ls]\n", ("bad.yaml:5:",)),

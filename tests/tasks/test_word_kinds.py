@@ -115,6 +115,35 @@ def test_gradients_are_finite_and_none_goes_into_the_padding(case: Case, autocas
 
 
 @of_each_case
+def test_the_loss_has_second_derivatives(case: Case) -> None:
+    # As SophiaH wants them: the Hessian times a vector, against a difference of gradients.
+    head, targets = build_head(case), targets_of(case.task, rows_of(case), case.inventory)
+    batch = encoded(LENGTHS, targets)
+    parameters = [parameter for parameter in head.parameters() if parameter.numel()]
+    vector = [torch.randn_like(parameter) for parameter in parameters]
+
+    def gradients(*, create_graph: bool = False) -> Sequence[Tensor]:
+        loss = case.task.loss(head(batch), targets, case.inventory)
+        return torch.autograd.grad(loss, parameters, create_graph=create_graph, materialize_grads=True)
+
+    along = torch.stack([(g * v).sum() for g, v in zip(gradients(create_graph=True), vector, strict=True)]).sum()
+    products = torch.autograd.grad(along, parameters, materialize_grads=True)
+    assert all(product.isfinite().all() for product in products)
+    differences, step = [], 1e-3
+    for sign in (1, -1):
+        with torch.no_grad():
+            for parameter, direction in zip(parameters, vector, strict=True):
+                parameter += sign * step * direction
+        differences.append(gradients())
+        with torch.no_grad():
+            for parameter, direction in zip(parameters, vector, strict=True):
+                parameter -= sign * step * direction
+    expected = torch.cat([((a - b) / (2 * step)).flatten() for a, b in zip(*differences, strict=True)])
+    found = torch.cat([product.flatten() for product in products])
+    assert torch.cosine_similarity(found, expected, dim=0) > 0.99
+
+
+@of_each_case
 def test_an_untrained_head_learns_from_its_first_step(case: Case) -> None:
     # The matrices of biaffine scores start at zero.
     rows = rows_of(case)
