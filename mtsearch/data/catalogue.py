@@ -83,6 +83,20 @@ _MNLI: Mapping[ColumnRole, str] = {"id": "index", "label": "gold_label", **_PAIR
 _HUB_MNLI: Mapping[ColumnRole, str] = {"id": "idx", "text_a": "premise", "text_b": "hypothesis", "label": "label"}
 _SENTEVAL_FILES = _files("tsv", _LABEL_SENTENCE, "train.tsv", "dev.tsv", "test.tsv")
 
+
+def _mnli(dev: str, what: str) -> Entry:
+    """MNLI with one of its two dev splits."""
+    return Entry(
+        title=f"Multi-Genre Natural Language Inference (GLUE), {what}",
+        folders=("glue/MNLI", "MNLI", "mnli"),
+        files=_files("glue", _MNLI, "train.tsv", f"dev_{dev}.tsv"),
+        terms="OANC's licence and others, by genre (Williams et al. 2018)",
+        hub=HubName(
+            "nyu-mll/glue", _HUB_MNLI, "mnli", labels="names", splits={"train": "train", "dev": f"validation_{dev}"}
+        ),
+    )
+
+
 CATALOGUE: Mapping[str, Entry] = MappingProxyType(
     {
         "sst5": Entry(
@@ -180,32 +194,8 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             terms="no licence stated with the data; SemEval 2012 to 2017",
             hub=HubName("nyu-mll/glue", {"id": "idx", "label": "label", **_PAIR}, "stsb"),
         ),
-        "mnli": Entry(
-            title="Multi-Genre Natural Language Inference (GLUE), dev of the genres of train",
-            folders=("glue/MNLI", "MNLI", "mnli"),
-            files=_files("glue", _MNLI, "train.tsv", "dev_matched.tsv"),
-            terms="OANC's licence and others, by genre (Williams et al. 2018)",
-            hub=HubName(
-                "nyu-mll/glue",
-                _HUB_MNLI,
-                "mnli",
-                labels="names",
-                splits={"train": "train", "dev": "validation_matched"},
-            ),
-        ),
-        "mnli_mismatched": Entry(
-            title="Multi-Genre Natural Language Inference (GLUE), dev of other genres than train",
-            folders=("glue/MNLI", "MNLI", "mnli"),
-            files=_files("glue", _MNLI, "train.tsv", "dev_mismatched.tsv"),
-            terms="OANC's licence and others, by genre (Williams et al. 2018)",
-            hub=HubName(
-                "nyu-mll/glue",
-                _HUB_MNLI,
-                "mnli",
-                labels="names",
-                splits={"train": "train", "dev": "validation_mismatched"},
-            ),
-        ),
+        "mnli": _mnli("matched", "dev of the genres of train"),
+        "mnli_mismatched": _mnli("mismatched", "dev of other genres than train"),
         "qnli": Entry(
             title="does a sentence answer a question (GLUE, from SQuAD)",
             folders=("glue/QNLI", "QNLI", "qnli"),
