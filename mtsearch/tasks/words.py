@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -68,9 +69,7 @@ class WordVectors(nn.Module):
 
 def inventory_of(labels: Iterable[str]) -> Inventory:
     """The labels that there are, in the alphabet's order, and how often."""
-    counts: dict[str, int] = {}
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
+    counts = Counter(labels)
     names = sorted(counts)
     return Inventory(labels=tuple(names), counts=tuple(counts[name] for name in names))
 
