@@ -103,7 +103,8 @@ def train(
     Raises:
         MtsearchError: anything that a person has to put right, in one line.
     """
-    from mtsearch.config.trial import NoScheduler, Resources, SearchConfig
+    from mtsearch.config.schedulers import NoScheduler
+    from mtsearch.config.search import Resources, SearchConfig
     from mtsearch.search.cluster import this_machine
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place

@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from mtsearch.adapters import Adapters
 from mtsearch.augmentation import Augmentation
-from mtsearch.config.trial import Algorithm, Scheduler, TrialConfig
+from mtsearch.config.algorithms import Algorithm
+from mtsearch.config.schedulers import Scheduler
+from mtsearch.config.trial import TrialConfig
 from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
 from mtsearch.pruning import Pruning

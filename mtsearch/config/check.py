@@ -9,12 +9,14 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
+from mtsearch.config.algorithms import Grid
 from mtsearch.config.domains import Float, number_text, same_scalar, scalar_text
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems
 from mtsearch.config.nodes import Located, Path, Where, dotted
 from mtsearch.config.objectives import OVERALL_METRICS, direction_of, measured_metrics
+from mtsearch.config.search import SearchConfig
 from mtsearch.config.space import Branch, Dimension, Draw, Infeasible, SearchSpace
-from mtsearch.config.trial import Grid, SearchConfig, TrialConfig
+from mtsearch.config.trial import TrialConfig
 
 __all__ = ["check", "default_problems"]
 

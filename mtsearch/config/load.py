@@ -13,6 +13,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from mtsearch.config import environment, yaml12
+from mtsearch.config.algorithms import Grid
 from mtsearch.config.check import check, default_problems
 from mtsearch.config.defaults import filled
 from mtsearch.config.messages import Problem, raise_problems, schema_problems
@@ -21,7 +22,6 @@ from mtsearch.config.overrides import Override, apply, parse_override
 from mtsearch.config.slots import Slot
 from mtsearch.config.space import Around, SearchSpace, space_schema
 from mtsearch.config.syntax import read, written
-from mtsearch.config.trial import Grid
 from mtsearch.errors import ConfigError, PluginError
 
 __all__ = ["Source", "load_space", "locate", "shipped_spaces"]

@@ -9,6 +9,7 @@ from typing import Any, Literal, assert_never
 
 from pydantic import Field, ValidationError, create_model
 
+from mtsearch.config.algorithms import Grid
 from mtsearch.config.base import Frozen
 from mtsearch.config.domains import KEYWORDS, Categorical, Domain, Scalar, number_text, same_scalar, scalar_text
 from mtsearch.config.environment import escaped_tree
@@ -34,9 +35,10 @@ from mtsearch.config.nodes import (
 from mtsearch.config.objectives import direction_of
 from mtsearch.config.points import num_points, point_at, task_sets
 from mtsearch.config.schema import trial_schema
+from mtsearch.config.search import Resources, SearchConfig
 from mtsearch.config.slots import Slot
 from mtsearch.config.syntax import written
-from mtsearch.config.trial import Grid, Resources, SearchConfig, TrialConfig
+from mtsearch.config.trial import TrialConfig
 from mtsearch.config.yaml12 import dump, flow
 from mtsearch.errors import ConfigError
 from mtsearch.tasks.metrics import Direction

@@ -1,4 +1,4 @@
-"""TrialConfig: everything that decides a trial's numbers, as one frozen tree; and the search around it."""
+"""TrialConfig: everything that decides a trial's numbers, as one frozen tree."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import nn
 
 from mtsearch.adapters import Adapters, NoAdapters
@@ -29,18 +29,8 @@ from mtsearch.unfreezing import Everything, Unfreezing
 from mtsearch.weighting import Static, Weighting
 
 __all__ = [
-    "Algorithm",
-    "Asha",
     "Encoder",
-    "Grid",
     "IndividualPretraining",
-    "Keep",
-    "NoScheduler",
-    "Random",
-    "Resources",
-    "Scheduler",
-    "SearchConfig",
-    "Tpe",
     "Training",
     "TrialConfig",
 ]
@@ -257,148 +247,3 @@ class TrialConfig(Frozen):
     def config_hash(self) -> str:
         """16 hexadecimal digits over everything but the name."""
         return hashlib.sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()[:16]
-
-
-class Asha(Frozen):
-    """Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934), the stopping variant.
-
-    Rungs lie at ``grace · reduction_factor^k`` evaluations; at a rung a trial goes on if its score is in the
-    top 1/reduction_factor of those that reached it so far.
-    """
-
-    name: Literal["asha"] = "asha"
-    grace: int = Field(default=1, gt=0)
-    """Evaluations that every trial gets."""
-    reduction_factor: float = Field(default=3, gt=1)
-    """A rung lets one in this many go on."""
-
-
-class NoScheduler(Frozen):
-    """Every trial runs to its end."""
-
-    name: Literal["none"] = "none"
-
-
-class Tpe(Frozen):
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), Optuna's: multivariate, grouped, constant liar."""
-
-    name: Literal["tpe"] = "tpe"
-    startup_trials: int = Field(default=10, ge=0)
-    """Trials drawn at random before the estimator takes over."""
-
-
-class Random(Frozen):
-    """Independent random draws."""
-
-    name: Literal["random"] = "random"
-
-
-class Grid(Frozen):
-    """Every point once: the dimension that is written first varies slowest. For choices, and numbers with a step."""
-
-    name: Literal["grid"] = "grid"
-
-
-Scheduler = Annotated[Asha | NoScheduler, Field(discriminator="name")]
-Algorithm = Annotated[Tpe | Random | Grid, Field(discriminator="name")]
-
-
-class Keep(Frozen):
-    """What stays on disk when trials stop."""
-
-    best: int = Field(default=3, ge=0)
-    """Weights of the best so many trials of the whole search; a running trial keeps its last state.
-
-    Where the tasks are searched without ``scored_tasks``: the best so many of each set of tasks.
-    """
-    front: bool = True
-    """Weights of every trial on the Pareto front, too, where there are several objectives."""
-    predictions: bool = True
-    """Predictions on every dev example, beside the weights that are kept."""
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
-
-
-def _seconds(value: Any) -> Any:
-    """``90``, ``"90s"``, ``"30m"``, ``"2h"``, ``"1d"`` -> seconds."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
-    if not match:
-        raise ValueError(f"a duration is a number of seconds or like 90s, 30m, 2h, 1d, but got {value!r}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-class SearchConfig(Frozen):
-    """How the space is searched."""
-
-    metric: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], BeforeValidator(_as_tuple)] = "mean_score"
-    """What is searched for: ``mean_score`` or ``TASK.METRIC``; or a list of such, traded off against each other.
-
-    The first of a list says what is best: it chooses checkpoints, stops trials, and more of it must be better.
-    """
-    scored_tasks: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
-    """The tasks in ``mean_score``; null takes all.
-
-    When the set of tasks is itself searched they must be given, unless no trial is chosen or stopped by its score
-    (algorithm grid or random, scheduler none): then trials with other tasks are compared task by task.
-    """
-    trials: int = Field(default=32, gt=0)
-    """How many trials; a grid has one for every point, unless fewer are asked for here: the first ones."""
-    time: Annotated[float | None, BeforeValidator(_seconds, json_schema_input_type=float | str | None)] = Field(
-        default=None, gt=0
-    )
-    """No new trial after this long, and running ones are stopped; seconds, or like ``2h``."""
-    gpu_hours: float | None = Field(default=None, gt=0)
-    """No new trial once the trials have used this many GPU hours."""
-    scheduler: Scheduler = Asha()
-    """Which running trials are stopped early."""
-    algorithm: Algorithm = Tpe()
-    """How the next trial is chosen."""
-    start: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
-    """Points to try first: maps from a dimension's path to its value (or option label)."""
-    seed: int = Field(default=13, ge=0, lt=2**31)
-    """Of the search algorithm; not of the training."""
-    concurrency: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
-    """Trials at a time; ``auto`` takes as many as the resources bear."""
-    keep: Keep = Keep()
-    """What stays on disk."""
-    retrain_best: bool = False
-    """Train the winner (by the first objective) once more on train and dev, for as long as its best score took."""
-
-    @field_validator("metric")
-    @classmethod
-    def _metrics_differ(cls, metric: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        twice = [name for i, name in enumerate(metric) if name in metric[:i]] if isinstance(metric, tuple) else []
-        if twice:
-            raise ValueError(f"must name each metric once, but {twice[0]!r} is there twice; leave one out")
-        return metric
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """All objectives; the first one says what is best."""
-        return self.metric if isinstance(self.metric, tuple) else (self.metric,)
-
-    @property
-    def primary(self) -> str:
-        """The objective that says what is best."""
-        return self.metrics[0]
-
-    @property
-    def scores_own_tasks(self) -> bool:
-        """Whether a trial's score is the mean over its own tasks, which says nothing across sets of tasks."""
-        return self.primary == "mean_score" and self.scored_tasks is None
-
-
-class Resources(Frozen):
-    """What one trial occupies."""
-
-    cpus: int = Field(default=1, gt=0)
-    """CPU cores of a trial; also its number of threads."""
-    gpus: float = Field(default=0, ge=0, le=1)
-    """GPU of a trial, at most one; a fraction shares it among several trials."""

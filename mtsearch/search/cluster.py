@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import ray
 
-from mtsearch.config.trial import Resources
+from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
 from mtsearch.search.driver import Footprint
 

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mtsearch.config.schedulers import Asha
 from mtsearch.config.space import SearchSpace
-from mtsearch.config.trial import Asha
 from mtsearch.search.cluster import connected, find_footprint, nodes
 from mtsearch.search.driver import Footprint
 from mtsearch.search.schedulers import most_evaluations, rungs

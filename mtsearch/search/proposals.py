@@ -20,9 +20,10 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from mtsearch.config.algorithms import Algorithm, Grid, Random, Tpe
 from mtsearch.config.domains import Categorical, Domain, Float, Int
 from mtsearch.config.space import Dimension, Infeasible, SearchSpace
-from mtsearch.config.trial import Algorithm, Grid, Random, Tpe, TrialConfig
+from mtsearch.config.trial import TrialConfig
 from mtsearch.search.journal import JournalFile
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import Status

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mtsearch.config.environment import escaped_tree
-from mtsearch.config.trial import Keep
+from mtsearch.config.search import Keep
 from mtsearch.config.yaml12 import dump
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState, TrialState

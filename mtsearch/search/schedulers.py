@@ -17,8 +17,8 @@ from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
+from mtsearch.config.schedulers import Asha, NoScheduler
 from mtsearch.config.space import SearchSpace
-from mtsearch.config.trial import Asha, NoScheduler
 from mtsearch.errors import ConfigError
 from mtsearch.search.state import RunState
 

@@ -25,8 +25,8 @@ from ray import tune
 from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
+from mtsearch.config.schedulers import Asha
 from mtsearch.config.space import SearchSpace, diff
-from mtsearch.config.trial import Asha
 from mtsearch.errors import RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine

@@ -7,8 +7,9 @@ import pytest
 
 from mtsearch.config.load import load_space
 from mtsearch.config.objectives import OVERALL_METRICS, direction_of, measured_metrics
+from mtsearch.config.search import SearchConfig
 from mtsearch.config.space import SearchSpace
-from mtsearch.config.trial import SearchConfig, TrialConfig
+from mtsearch.config.trial import TrialConfig
 from mtsearch.errors import ConfigError
 
 REGRESSION = {"kind": "pair_regression", "data": "stsb", "metrics": ["pearson", "mean_squared_error"]}

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mtsearch.config.trial import Resources
+from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
 from mtsearch.search.cluster import environment, find_footprint
 from mtsearch.search.driver import Footprint

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mtsearch.config.trial import Keep
+from mtsearch.config.search import Keep
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.results import Tables, kept, retain, write_text
 from mtsearch.search.state import RunState, fold

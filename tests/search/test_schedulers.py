@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from mtsearch.config.schedulers import Asha, NoScheduler
 from mtsearch.config.space import SearchSpace
-from mtsearch.config.trial import Asha, NoScheduler
 from mtsearch.errors import ConfigError
 from mtsearch.search.schedulers import build_scheduler, most_evaluations, rungs
 from mtsearch.search.state import RunState, fold

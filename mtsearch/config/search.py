@@ -1,0 +1,115 @@
+"""SearchConfig: how a space is searched, and what a trial occupies; nothing of it decides a trial's numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from mtsearch.config.algorithms import Algorithm, Tpe
+from mtsearch.config.base import Frozen
+from mtsearch.config.schedulers import Asha, Scheduler
+
+__all__ = ["Keep", "Resources", "SearchConfig"]
+
+
+class Keep(Frozen):
+    """What stays on disk when trials stop."""
+
+    best: int = Field(default=3, ge=0)
+    """Weights of the best so many trials of the whole search; a running trial keeps its last state.
+
+    Where the tasks are searched without ``scored_tasks``: the best so many of each set of tasks.
+    """
+    front: bool = True
+    """Weights of every trial on the Pareto front, too, where there are several objectives."""
+    predictions: bool = True
+    """Predictions on every dev example, beside the weights that are kept."""
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+
+
+def _seconds(value: Any) -> Any:
+    """``90``, ``"90s"``, ``"30m"``, ``"2h"``, ``"1d"`` -> seconds."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if not match:
+        raise ValueError(f"a duration is a number of seconds or like 90s, 30m, 2h, 1d, but got {value!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class SearchConfig(Frozen):
+    """How the space is searched."""
+
+    metric: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], BeforeValidator(_as_tuple)] = "mean_score"
+    """What is searched for: ``mean_score`` or ``TASK.METRIC``; or a list of such, traded off against each other.
+
+    The first of a list says what is best: it chooses checkpoints, stops trials, and more of it must be better.
+    """
+    scored_tasks: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
+    """The tasks in ``mean_score``; null takes all.
+
+    When the set of tasks is itself searched they must be given, unless no trial is chosen or stopped by its score
+    (algorithm grid or random, scheduler none): then trials with other tasks are compared task by task.
+    """
+    trials: int = Field(default=32, gt=0)
+    """How many trials; a grid has one for every point, unless fewer are asked for here: the first ones."""
+    time: Annotated[float | None, BeforeValidator(_seconds, json_schema_input_type=float | str | None)] = Field(
+        default=None, gt=0
+    )
+    """No new trial after this long, and running ones are stopped; seconds, or like ``2h``."""
+    gpu_hours: float | None = Field(default=None, gt=0)
+    """No new trial once the trials have used this many GPU hours."""
+    scheduler: Scheduler = Asha()
+    """Which running trials are stopped early."""
+    algorithm: Algorithm = Tpe()
+    """How the next trial is chosen."""
+    start: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    """Points to try first: maps from a dimension's path to its value (or option label)."""
+    seed: int = Field(default=13, ge=0, lt=2**31)
+    """Of the search algorithm; not of the training."""
+    concurrency: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
+    """Trials at a time; ``auto`` takes as many as the resources bear."""
+    keep: Keep = Keep()
+    """What stays on disk."""
+    retrain_best: bool = False
+    """Train the winner (by the first objective) once more on train and dev, for as long as its best score took."""
+
+    @field_validator("metric")
+    @classmethod
+    def _metrics_differ(cls, metric: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        twice = [name for i, name in enumerate(metric) if name in metric[:i]] if isinstance(metric, tuple) else []
+        if twice:
+            raise ValueError(f"must name each metric once, but {twice[0]!r} is there twice; leave one out")
+        return metric
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All objectives; the first one says what is best."""
+        return self.metric if isinstance(self.metric, tuple) else (self.metric,)
+
+    @property
+    def primary(self) -> str:
+        """The objective that says what is best."""
+        return self.metrics[0]
+
+    @property
+    def scores_own_tasks(self) -> bool:
+        """Whether a trial's score is the mean over its own tasks, which says nothing across sets of tasks."""
+        return self.primary == "mean_score" and self.scored_tasks is None
+
+
+class Resources(Frozen):
+    """What one trial occupies."""
+
+    cpus: int = Field(default=1, gt=0)
+    """CPU cores of a trial; also its number of threads."""
+    gpus: float = Field(default=0, ge=0, le=1)
+    """GPU of a trial, at most one; a fraction shares it among several trials."""
