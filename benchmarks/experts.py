@@ -22,7 +22,7 @@ from corpus import TASKS
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch
 from mtsearch.model.multitask import MultitaskModel
-from mtsearch.training.parts import build_model
+from mtsearch.training.assembly import build_model
 
 BATCH = 64
 BATCHES = 8  # of each task in a round

@@ -28,7 +28,8 @@ import torch
 from corpus import TASKS, write_corpus
 
 from mtsearch.config.trial import TrialConfig
-from mtsearch.training.parts import build_model, load_task
+from mtsearch.training.assembly import build_model
+from mtsearch.training.parts import load_task
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator
 from mtsearch.training.prefix_cache import PrefixCache

@@ -25,7 +25,7 @@ from corpus import TASKS
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch
 from mtsearch.pruning.contract import HeadGates
-from mtsearch.training.parts import build_model
+from mtsearch.training.assembly import build_model
 
 BATCH = 16
 UPDATES = 8  # of each task, in a round

@@ -26,7 +26,7 @@ from mtsearch.data.batching import Batch
 from mtsearch.regularizers import Regularizers
 from mtsearch.regularizers.contract import RunningRegularizer
 from mtsearch.regularizers.replay import RandomState
-from mtsearch.training.parts import build_model
+from mtsearch.training.assembly import build_model
 
 BATCH = 16
 BATCHES = 8  # of each task in a round

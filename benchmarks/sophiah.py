@@ -27,7 +27,7 @@ from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch, Inputs
 from mtsearch.optimizers.contract import NeedsCurvature
 from mtsearch.tasks.contract import Inventory
-from mtsearch.training.parts import build_model
+from mtsearch.training.assembly import build_model
 
 TASK = "sentiment"
 BATCH = 16

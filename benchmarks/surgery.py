@@ -30,8 +30,8 @@ from torchjd.autojac import jac_to_grad, mtl_backward
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch
 from mtsearch.surgery import PCGrad
+from mtsearch.training.assembly import build_model
 from mtsearch.training.gradients import TaskGradients
-from mtsearch.training.parts import build_model
 
 BATCH = 16
 UPDATES = 8  # in a round

@@ -39,8 +39,9 @@ from transformers import AutoModel, DataCollatorWithPadding, Trainer, TrainingAr
 from mtsearch.config.trial import TrialConfig
 from mtsearch.model.encoder import find_encoder, load_tokenizer
 from mtsearch.tasks.contract import Encoded
+from mtsearch.training.assembly import build_model
 from mtsearch.training.fit import fit
-from mtsearch.training.parts import build, build_model, load_task
+from mtsearch.training.parts import build, load_task
 from mtsearch.training.place import Place
 
 BATCH = 16

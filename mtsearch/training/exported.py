@@ -29,7 +29,7 @@ from mtsearch.model.multitask import MultitaskModel
 from mtsearch.model.pruned import RunTimeGates, cut_heads
 from mtsearch.model.sublayers import find_sublayers
 from mtsearch.tasks.contract import Inventory
-from mtsearch.training.parts import assemble
+from mtsearch.training.assembly import assemble
 from mtsearch.training.tagging import TrialTags
 
 __all__ = [

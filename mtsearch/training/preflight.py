@@ -17,7 +17,8 @@ from mtsearch.model.extension import Extension, Host
 from mtsearch.model.layers import find_layers
 from mtsearch.model.serving import Serving
 from mtsearch.schedules import Plateau
-from mtsearch.training.parts import TaskParts, check_objective, check_rereading, load_tasks, plan_training
+from mtsearch.training.assembly import check_rereading
+from mtsearch.training.parts import TaskParts, check_objective, load_tasks, plan_training
 from mtsearch.training.place import Place
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective

@@ -25,10 +25,10 @@ from mtsearch.data.windows import text_words
 from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.model.encoder import find_encoder, load_tokenizer
 from mtsearch.tasks.contract import Inventory, Layout, TaskKind
+from mtsearch.training.assembly import build_model
 from mtsearch.training.checkpoint import load_weights, read_description
 from mtsearch.training.evaluate import Evaluation, evaluate, predict, prediction_table
 from mtsearch.training.exported import MANIFEST, encoder_source, is_export, load_exported, read_manifest
-from mtsearch.training.parts import build_model
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.rows import row_examples

@@ -18,7 +18,7 @@ from mtsearch.model.layers import find_layers
 from mtsearch.model.multitask import MultitaskModel
 from mtsearch.model.prefix import states_above
 from mtsearch.tasks.contract import Encoded, Logits, Reading
-from mtsearch.training.parts import check_rereading
+from mtsearch.training.assembly import check_rereading
 from tests.model.test_layers import tiny
 
 FAMILIES = ("bert", "roberta", "electra", "distilbert", "deberta-v2", "modernbert", "mpnet")

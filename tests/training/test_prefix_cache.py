@@ -17,7 +17,8 @@ from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch, EncodedSplit
 from mtsearch.data.cache import cache_folder
 from mtsearch.model.multitask import MultitaskModel
-from mtsearch.training.parts import build_model, load_task
+from mtsearch.training.assembly import build_model
+from mtsearch.training.parts import load_task
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator
 from mtsearch.training.prefix_cache import PrefixCache
