@@ -31,6 +31,7 @@ def search(
     runs: str | Path = "runs",
     data: str | Path | None = None,
     more_trials: int = 0,
+    more_seconds: float = 0.0,
     address: str | None = None,
     observer: Observer | None = None,
     say: Callable[[str], None] | None = None,
@@ -44,6 +45,7 @@ def search(
         runs: the folder of run folders.
         data: the folder of data sets; None takes ``MTSEARCH_DATA``, and without that the hub or the sample corpus.
         more_trials: so many more than the space asks for, to go on with a finished search.
+        more_seconds: so much more time than the space grants, to go on with a search whose time is spent.
         address: of a Ray cluster; None starts Ray here, unless a connection exists.
         observer: told of every event.
         say: told what was found before the first trial, a line at a time.
@@ -62,7 +64,7 @@ def search(
     loaded, text = _loaded(space, overrides)
     folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
-    objective = Objective(loaded.search.primary, loaded.search.scored_tasks)
+    objective = Objective.of(loaded.search)
     hashes = preflight(_one_at_a_time(loaded), Place(None, root), objective, say or _unheard)
     return run_search(
         loaded,
@@ -72,6 +74,7 @@ def search(
         address=address,
         space_text=text,
         extra_trials=more_trials,
+        extra_seconds=more_seconds,
         data_hashes=hashes,
     )
 
@@ -116,10 +119,14 @@ def train(
     machine = this_machine()
     whole = Resources(cpus=int(machine["CPU"]), gpus=min(1, machine["GPU"]))
     resources = whole if loaded.resources == "auto" else loaded.resources
-    objective = Objective(loaded.search.primary, loaded.search.scored_tasks)
+    objective = Objective.of(loaded.search)
     # Of the search section only what is best counts: no budget ends a single training, and its weights stay.
     search = SearchConfig(
-        trials=1, scheduler=NoScheduler(), metric=objective.metric, scored_tasks=objective.scored_tasks
+        trials=1,
+        scheduler=NoScheduler(),
+        metric=objective.metric,
+        scored_tasks=objective.scored_tasks,
+        constraints=objective.constraints,
     )
     one = replace(loaded, search=search, resources=resources)
     folder = run_folder(runs, loaded.name if name is None else name)
@@ -237,6 +244,11 @@ def checkpoint_of(folder: Path, trial: str = "best") -> Path:
             raise RunError(
                 f"{folder}: trials with different tasks are scored apart, so no one is best of all; name one with "
                 f"--trial, such as the best of its tasks: {winners}"
+            )
+        if ranking["is_admissible"].eq(False).fillna(False).iloc[0]:
+            raise RunError(
+                f"{folder}: no trial of this run meets its constraints; name one with --trial, such as the one with "
+                f"the best score: {ranking['trial_id'].iloc[0]}"
             )
         trial = str(ranking["trial_id"].iloc[0])
     rows = run.trials[run.trials["trial_id"] == trial]

@@ -64,6 +64,7 @@ def run(
     data: DataOption = None,
     runs: RunsOption = Path("runs"),
     trials: Annotated[str | None, typer.Option(metavar="+N", help="So many trials more than before.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="+T", help="So much more time, such as +2h or +30m.")] = None,
     address: AddressOption = None,
 ) -> None:
     """Search a space; on the folder of an unfinished run of the same space, go on with it."""
@@ -82,6 +83,7 @@ def run(
             runs=runs,
             data=data,
             more_trials=_more(trials),
+            more_seconds=_longer(time),
             address=address,
             observer=watch,
             say=watch.say,
@@ -313,18 +315,34 @@ def _more(trials: str | None) -> int:
     return int(trials)
 
 
+def _longer(time: str | None) -> float:
+    if time is None:
+        return 0.0
+    from mtsearch.config.search import seconds
+
+    try:
+        if not time.startswith("+"):
+            raise ValueError(time)
+        return seconds(time[1:])
+    except ValueError:
+        raise RunError(
+            f"--time: must be +T, so much more time, such as +2h or +30m, but got {time!r}; "
+            "--set search.time=T sets it all"
+        ) from None
+
+
 def _conclude(outcome: Outcome, command: str) -> None:
     """What has come of it, where to look next, and the exit code of an interrupted run."""
     from mtsearch.console import print_outcome
     from mtsearch_analysis import task_set_table
 
-    has_scores = outcome.best is not None or bool(outcome.best_of_tasks)
-    page = _report(outcome.folder, None) if has_scores else None
+    has_winner = outcome.best is not None or bool(outcome.best_of_tasks)
+    page = _report(outcome.folder, None) if has_winner or outcome.nearest is not None else None
     task_sets = task_set_table(_read_run(outcome.folder))
     print_outcome(console, outcome, page, command, task_sets.to_dict("records"))
     if not outcome.is_finished:
         raise typer.Exit(130)
-    if not has_scores:  # every trial failed: the command has not done what it was asked
+    if not has_winner:  # every trial failed, or broke a constraint: the command has not done what it was asked
         raise typer.Exit(1)
 
 

@@ -235,12 +235,18 @@ def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     budget = [f"{num_trials} trials" if grid_size is None else grid_text(grid_size, num_trials)]
     budget += [f"at most {duration(search.time)}"] if search.time else []
     budget += [f"at most {search.gpu_hours:g} GPU hours"] if search.gpu_hours else []
+    budget += [f"at most {search.examples:,} examples"] if search.examples else []
+    budget += [f"until {search.patience} in a row are no better"] if search.patience else []
+    budget += [f"until {search.primary} >= {search.goal:g}"] if search.goal is not None else []
+    where = [("where", ", ".join(search.constraints))] if search.constraints else []
     how = f"{len(space.dimensions())} dimensions by {search.algorithm.name}, {search.scheduler.name} stops trials"
     if len(search.metrics) == 1:
-        return [("search", f"{space.name}: {how}; {', '.join(budget)}, for {search.primary}"), ("run", str(folder))]
+        line = f"{space.name}: {how}; {', '.join(budget)}, for {search.primary}"
+        return [("search", line), *where, ("run", str(folder))]
     return [
         ("search", f"{space.name}: {how}; {', '.join(budget)}"),
         ("objectives", objective_text(space.objectives)),
+        *where,
         ("run", str(folder)),
     ]
 
@@ -395,6 +401,11 @@ def print_outcome(
         pairs += [
             ("best", "no one trial: their scores are means over different tasks, which are compared one by one"),
             ("score it", f"mtsearch evaluate {folder} --trial {trial}"),
+        ]
+    elif outcome.nearest is not None:
+        pairs += [
+            ("best", f"no trial meets {', '.join(outcome.constraints)}; the best score has {outcome.nearest}"),
+            ("score it", f"mtsearch evaluate {folder} --trial {outcome.nearest}"),
         ]
     elif outcome.best is None:
         pairs.append(("best", f"no trial has a score; the column stop_reason of {folder / 'trials.parquet'} says why"))

@@ -17,7 +17,8 @@ __all__ = ["best_trials", "compare", "task_table", "tasks_lost"]
 def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.DataFrame:
     """The best trials, best first, with all their columns and a leading ``rank`` from 1.
 
-    A trial counts with its best evaluation so far, whatever became of it later. Ties go to the trial that saw
+    A trial counts with its best evaluation so far, whatever became of it later. Trials that break the search's
+    constraints come after all that meet them (column ``is_admissible``). Ties go to the trial that saw
     fewer examples, then to the one suggested first. Trials without a value are left out. Where trials with different
     tasks are ranked apart (``run.ranks_apart``), each set of tasks has its own ranks from 1, one set after the other.
 
@@ -37,10 +38,13 @@ def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.D
     if column not in run.trials or metric == "epoch":
         known = [str(c).removeprefix("best/") for c in run.trials if str(c).startswith("best/") and c != "best/epoch"]
         raise ValueError(f"{run.path}: no metric {metric!r}; choose {' or '.join(known)}")
-    ranked = run.trials[run.trials[column].notna()].sort_values(
-        [column, "examples_seen", "number"],
-        ascending=[run.direction_of(metric) == "minimize", True, True],
+    ranked = run.trials[run.trials[column].notna()]
+    broken = ranked["is_admissible"].eq(False).fillna(False)
+    ranked = ranked.assign(broken=broken).sort_values(
+        ["broken", column, "examples_seen", "number"],
+        ascending=[True, run.direction_of(metric) == "minimize", True, True],
     )
+    ranked = ranked.drop(columns="broken")
     contests = pd.Series(0.0, index=ranked.index)
     if run.ranks_apart(metric):
         first = ranked.groupby("tasks")["number"].transform("min")

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from mtsearch.config.algorithms import Grid
+from mtsearch.config.constraints import Constraint
 from mtsearch.config.domains import Float, number_text, same_scalar, scalar_text
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems
 from mtsearch.config.nodes import Located, Path, Where, dotted
@@ -176,11 +177,20 @@ def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], plac
             problems.append(Problem(_place(places, ("search", "scored_tasks", i)), "search.scored_tasks", message))
     measured = set.intersection(*({*measured_metrics(config)} for config in configs))
     choices = [name for name in measured_metrics(configs[0]) if name in measured]
+    for i, text in enumerate(search.constraints):
+        name = Constraint.parse(text).metric
+        if name not in measured:
+            problems.append(
+                Problem(
+                    _place(places, ("search", "constraints", i)),
+                    f"search.constraints.{i}",
+                    f"{name!r} is not measured in every trial{_only(name)}; {did_you_mean(name, choices)}",
+                )
+            )
     for i, name in enumerate(search.metrics):
         message = ""
         if name not in measured:
-            only = f", but only {OVERALL_METRICS[name].condition}" if name in OVERALL_METRICS else ""
-            message = f"{name!r} is not measured in every trial{only}; {did_you_mean(name, choices)}"
+            message = f"{name!r} is not measured in every trial{_only(name)}; {did_you_mean(name, choices)}"
         elif i == 0 and direction_of(name, space.plugins) != "maximize":
             message = (
                 f"the first metric says what is best and must be one where more is better, but got {name!r}; "
@@ -192,6 +202,10 @@ def _objective_problems(space: SearchSpace, configs: Sequence[TrialConfig], plac
     return problems
 
 
+def _only(name: str) -> str:
+    return f", but only {OVERALL_METRICS[name].condition}" if name in OVERALL_METRICS else ""
+
+
 def _use_of_scores(search: SearchConfig) -> str:
     """The first setting that holds scores of trials with other tasks against each other; empty if there is none."""
     uses = {
@@ -199,6 +213,8 @@ def _use_of_scores(search: SearchConfig) -> str:
         f"algorithm: {{name: {search.algorithm.name}}}": search.algorithm.name not in ("grid", "random"),
         "a list of metrics": len(search.metrics) > 1,
         "retrain_best": search.retrain_best,
+        "goal": search.goal is not None,
+        "patience": search.patience is not None,
     }
     return next((use for use, is_made in uses.items() if is_made), "")
 

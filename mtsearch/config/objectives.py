@@ -21,16 +21,22 @@ class OverallMetric:
         direction: which way is better.
         condition: which trials report it, in words.
         is_measured: whether a trial does.
+        is_cost: whether it is what the training takes, told only where it is asked for.
     """
 
     name: str
     direction: Direction
     condition: str
     is_measured: Callable[[TrialConfig], bool]
+    is_cost: bool = False
 
 
 def _is_pruned(config: TrialConfig) -> bool:
     return config.pruning.name != "none"
+
+
+def _always(config: TrialConfig) -> bool:
+    return True
 
 
 _PRUNED = "under a pruning other than none"
@@ -38,12 +44,21 @@ _PRUNED = "under a pruning other than none"
 OVERALL_METRICS: Mapping[str, OverallMetric] = {
     metric.name: metric
     for metric in (
-        OverallMetric("mean_score", "maximize", "always", lambda config: True),
+        OverallMetric("mean_score", "maximize", "always", _always),
+        OverallMetric("worst_task", "maximize", "always", _always),
         OverallMetric("open_heads", "minimize", _PRUNED, _is_pruned),
         OverallMetric("latency_ratio", "minimize", _PRUNED, _is_pruned),
+        OverallMetric("score_per_second", "maximize", "always", _always, is_cost=True),
+        OverallMetric("examples_per_second", "maximize", "always", _always, is_cost=True),
+        OverallMetric("parameters", "minimize", "always", _always, is_cost=True),
+        OverallMetric("peak_memory_bytes", "minimize", "always", _always, is_cost=True),
     )
 }
-"""The metrics without a task, by name."""
+"""The metrics without a task, by name.
+
+``worst_task`` is the least main metric of the scored tasks. ``score_per_second`` is ``mean_score`` by the seconds of
+training and evaluation so far.
+"""
 
 
 def measured_metrics(config: TrialConfig) -> tuple[str, ...]:

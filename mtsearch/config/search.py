@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from mtsearch.config.algorithms import Algorithm, Tpe
 from mtsearch.config.base import Frozen
+from mtsearch.config.constraints import Constraint
 from mtsearch.config.schedulers import Asha, Scheduler
 
-__all__ = ["Keep", "Resources", "SearchConfig"]
+__all__ = ["Keep", "Resources", "SearchConfig", "seconds"]
 
 
 class Keep(Frozen):
@@ -31,14 +32,20 @@ class Keep(Frozen):
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 
 
-def _seconds(value: Any) -> Any:
-    """``90``, ``"90s"``, ``"30m"``, ``"2h"``, ``"1d"`` -> seconds."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
+def seconds(duration: str) -> float:
+    """``"90s"``, ``"30m"``, ``"2h"``, ``"1d"`` -> seconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    match = _DURATION.fullmatch(duration.strip())
     if not match:
-        raise ValueError(f"a duration is a number of seconds or like 90s, 30m, 2h, 1d, but got {value!r}")
+        raise ValueError(f"a duration is a number of seconds or like 90s, 30m, 2h, 1d, but got {duration!r}")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _in_seconds(value: Any) -> Any:
+    return seconds(value) if isinstance(value, str) else value
 
 
 def _as_tuple(value: Any) -> Any:
@@ -49,7 +56,10 @@ class SearchConfig(Frozen):
     """How the space is searched."""
 
     metric: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], BeforeValidator(_as_tuple)] = "mean_score"
-    """What is searched for: ``mean_score`` or ``TASK.METRIC``; or a list of such, traded off against each other.
+    """What is searched for: ``mean_score``, ``TASK.METRIC`` or another one; or a list, traded off against each other.
+
+    Others are ``worst_task``, ``open_heads`` and ``latency_ratio`` under pruning, ``score_per_second``,
+    ``examples_per_second``, ``parameters`` and ``peak_memory_bytes``.
 
     The first of a list says what is best: it chooses checkpoints, stops trials, and more of it must be better.
     """
@@ -59,14 +69,26 @@ class SearchConfig(Frozen):
     When the set of tasks is itself searched they must be given, unless no trial is chosen or stopped by its score
     (algorithm grid or random, scheduler none): then trials with other tasks are compared task by task.
     """
+    constraints: tuple[str, ...] = Field(default=(), strict=False)
+    """What a winner must keep to, such as ``similarity.pearson >= 0.85`` or ``latency_ratio <= 0.7``.
+
+    Any metric that can be searched for. A trial's best evaluation is the best of those that meet all of them, and a
+    trial that meets them is better than one that does not. The trial scheduler goes by the score alone.
+    """
     trials: int = Field(default=32, gt=0)
     """How many trials; a grid has one for every point, unless fewer are asked for here: the first ones."""
-    time: Annotated[float | None, BeforeValidator(_seconds, json_schema_input_type=float | str | None)] = Field(
+    time: Annotated[float | None, BeforeValidator(_in_seconds, json_schema_input_type=float | str | None)] = Field(
         default=None, gt=0
     )
     """No new trial after this long, and running ones are stopped; seconds, or like ``2h``."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """No new trial once the trials have used this many GPU hours."""
+    examples: int | None = Field(default=None, gt=0)
+    """No new trial once the trials have been trained on this many examples."""
+    patience: int | None = Field(default=None, gt=0)
+    """No new trial once this many in a row have ended without a better best score."""
+    goal: float | None = None
+    """The search ends, running trials with it, once a trial that meets the constraints has this score."""
     scheduler: Scheduler = Asha()
     """Which running trials are stopped early."""
     algorithm: Algorithm = Tpe()
@@ -89,6 +111,11 @@ class SearchConfig(Frozen):
         if twice:
             raise ValueError(f"must name each metric once, but {twice[0]!r} is there twice; leave one out")
         return metric
+
+    @field_validator("constraints")
+    @classmethod
+    def _constraints_are_stated(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Constraint.parse(text)) for text in constraints)
 
     @property
     def metrics(self) -> tuple[str, ...]:

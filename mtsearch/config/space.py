@@ -46,7 +46,17 @@ from mtsearch.tasks.metrics import Direction
 __all__ = ["Around", "Dimension", "Draw", "Infeasible", "SearchSpace", "Suggest", "diff", "space_schema"]
 
 # What may change between two runs of one search: how long, how wide, what is kept and what comes after it.
-_BUDGET_FIELDS = {"trials", "time", "gpu_hours", "concurrency", "keep", "retrain_best"}
+_BUDGET_FIELDS = {
+    "trials",
+    "time",
+    "gpu_hours",
+    "examples",
+    "patience",
+    "goal",
+    "concurrency",
+    "keep",
+    "retrain_best",
+}
 
 
 class Infeasible(ConfigError):  # noqa: N818  (the word of the tables' status column)

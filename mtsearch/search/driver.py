@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtsearch.config.rungs import draw_bracket, rungs_of
+from mtsearch.config.schedulers import Asha, Hyperband
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, DataError, MtsearchError, RunError
 from mtsearch.search.events import Event, EventLog, Infeasible, Reported, Started, Stopped, StopStatus, Suggested
@@ -23,8 +25,9 @@ from mtsearch.search.results import Tables, retain, write_trial_config
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.trial import TOLD, Assignment
 from mtsearch.training.preflight import DataHashes
+from mtsearch.training.report import Objective
 
-__all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "out_of_time"]
+__all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "over"]
 
 _MOST_INFEASIBLE_IN_A_ROW = 100
 
@@ -44,8 +47,8 @@ class Footprint:
     concurrency: int
 
 
-def out_of_time(state: RunState, space: SearchSpace, now: float | None = None) -> str | None:
-    """Why running trials are to be stopped, in words; None as long as there is time.
+def over(state: RunState, space: SearchSpace, now: float | None = None) -> str | None:
+    """Why running trials are to be stopped, in words: the time is up, or the goal is reached; None if they are not.
 
     Args:
         state: what is known of the search.
@@ -53,8 +56,12 @@ def out_of_time(state: RunState, space: SearchSpace, now: float | None = None) -
         now: seconds since 1970; None for the time of the last event.
     """
     seconds = (state.seconds if now is None else state.seconds_at(now)) - state.seconds_granted_from
-    budget = space.search.time
-    return f"the time budget of {budget:g} s is spent" if budget is not None and seconds >= budget else None
+    if space.search.time is not None and seconds >= (budget := space.search.time + state.extra_seconds):
+        return f"the time budget of {budget:g} s is spent"
+    goal, leader = space.search.goal, state.leader
+    if goal is not None and leader is not None and state.is_admissible(leader) and leader.score >= goal:
+        return f"the goal of {goal:g} is reached: {leader.trial_id} has {leader.score:.4f}"
+    return None
 
 
 def enough_trials(state: RunState, space: SearchSpace) -> str | None:
@@ -63,6 +70,11 @@ def enough_trials(state: RunState, space: SearchSpace) -> str | None:
     budget = space.search.gpu_hours
     if budget is not None and gpu_hours >= budget:
         return f"the budget of {budget:g} GPU hours is spent"
+    examples = space.search.examples
+    if examples is not None and state.examples_seen - state.examples_granted_from >= examples:
+        return f"the budget of {examples:,} examples is spent"
+    if space.search.patience is not None and state.unimproved >= space.search.patience:
+        return f"{state.unimproved} trials in a row have not come to a better score"
     if space.grid_size is not None and len(state.trials) >= space.grid_size:
         one = space.grid_size == 1
         return "the grid's one point is tried" if one else f"all {space.grid_size} points of the grid are tried"
@@ -73,7 +85,7 @@ def enough_trials(state: RunState, space: SearchSpace) -> str | None:
 
 def finished_because(state: RunState, space: SearchSpace) -> str | None:
     """Why nothing is left to run, in words; None if something is."""
-    return out_of_time(state, space) or (None if state.open else enough_trials(state, space))
+    return over(state, space) or (None if state.open else enough_trials(state, space))
 
 
 class Driver:
@@ -118,6 +130,7 @@ class Driver:
         self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._rungs = rungs_of(space)
         self._sources: dict[str, str] = {}
         self.state = state
         self.stop_reason: str | None = None
@@ -136,7 +149,7 @@ class Driver:
     @property
     def must_stop(self) -> bool:
         """Whether the running trials are to be stopped where they are."""
-        if self.stop_reason is None and (reason := out_of_time(self.state, self._space, time.time())):
+        if self.stop_reason is None and (reason := over(self.state, self._space, time.time())):
             self.stop(reason)
         return self.stop_reason is not None
 
@@ -177,6 +190,7 @@ class Driver:
                         config_hash=proposal.config.config_hash(),
                         gpus=self._footprint.gpus,
                         start=start,
+                        bracket=self._bracket(number),
                     )
                 )
                 return trial_id
@@ -195,6 +209,12 @@ class Driver:
         )
         return None
 
+    def _bracket(self, number: int) -> int:
+        scheduler = self._space.search.scheduler
+        if self._rungs is None or not isinstance(scheduler, Asha | Hyperband):
+            return 0
+        return draw_bracket(scheduler, len(self._rungs), self._space.search.seed, number)
+
     def _next_start(self) -> int | None:
         used = {trial.start for trial in self.state.trials.values()}
         return next((index for index in range(len(self._space.search.start)) if index not in used), None)
@@ -208,8 +228,7 @@ class Driver:
             data_root=str(self._data_root) if self._data_root else None,
             cpus=self._footprint.cpus,
             gpus=self._footprint.gpus,
-            metric=self._space.search.primary,
-            scored_tasks=self._space.search.scored_tasks,
+            objective=Objective.of(self._space.search),
         )
 
     def result(self, trial_id: str, result: Mapping[str, Any]) -> None:

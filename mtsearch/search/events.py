@@ -28,6 +28,7 @@ __all__ = [
     "Retrained",
     "RunEnded",
     "RunStarted",
+    "RungUnit",
     "Started",
     "StopStatus",
     "Stopped",
@@ -38,6 +39,7 @@ __all__ = [
 EVENTS = "events.jsonl"
 
 StopStatus = Literal["completed", "pruned", "diverged", "failed", "interrupted"]
+RungUnit = Literal["evaluations", "examples"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,15 @@ class RunStarted:
         trials: how many trials the search is to have in all.
         extra: how many of them go beyond what the space asks for.
         extended: whether it is this driver that was told to go beyond.
-        rungs: evaluations at which the trial scheduler decides; None without one.
+        rungs: where the trial scheduler decides on trials of its first bracket; None where it has no rungs.
         host: the driver's machine.
         pid: its process there.
         versions: of mtsearch and of what it stands on.
         dashboard: address of Ray's dashboard while this driver runs; None if it is not known.
         scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
+        extra_seconds: how much longer it may take than the space says.
+        constraints: what a winner must keep to.
+        rung_unit: what the rungs are counted in.
     """
 
     time: float
@@ -69,6 +74,9 @@ class RunStarted:
     versions: Mapping[str, str]
     dashboard: str | None = None
     scores_own_tasks: bool = False
+    extra_seconds: float = 0.0
+    constraints: tuple[str, ...] = ()
+    rung_unit: RungUnit = "evaluations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +91,7 @@ class Suggested:
         config_hash: the same for equal configs.
         gpus: that it holds while it runs.
         start: which of ``search.start`` it is, from 0; None if the algorithm chose it.
+        bracket: of the trial scheduler; in bracket s the first s rungs are not its own.
     """
 
     time: float
@@ -93,6 +102,7 @@ class Suggested:
     config_hash: str
     gpus: float
     start: int | None
+    bracket: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         num_trials = space.num_trials()
         footprint = find_footprint(space.resources, machines, num_trials, search.concurrency)
     default = space.config(space.default)
-    objective = Objective(search.primary, search.scored_tasks)
+    objective = Objective.of(search)
     trial = Place(None, place.data_root, footprint.cpus, "cuda" if footprint.gpus else "cpu")
     found: list[str] = []
     preflight([default], trial, objective, found.append)

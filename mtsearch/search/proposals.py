@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from mtsearch.config.algorithms import Algorithm, Grid, Random, Tpe
+from mtsearch.config.constraints import Constraint
 from mtsearch.config.domains import Categorical, Domain, Float, Int
 from mtsearch.config.space import Dimension, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
@@ -31,6 +32,7 @@ from mtsearch_analysis.tables import Status
 __all__ = ["JOURNAL", "Proposal", "Proposals", "build_sampler", "trial_name"]
 
 JOURNAL = "study.journal"
+_FAR_OFF = 1e6  # from a bound on something that was not measured
 
 _OPTUNA_STATES: dict[Status, OptunaState] = {
     "running": OptunaState.RUNNING,
@@ -154,17 +156,25 @@ class Proposals:
         return (OptunaState.FAIL, None) if any(map(math.isnan, values)) else (state, values)
 
     def _constraints(self, trial: TrialState) -> dict[str, float]:
-        """How far a trial fell short that was stopped early in a search with several objectives.
+        """How far a trial is from what a winner must keep to, by the constraint; more than 0 breaks it.
 
-        TPE ranks pruned trials below all complete ones, by how far they came and then by their score. With several
-        objectives it has no intermediate values to see that by, and where few trials are complete would take the
-        first ones for good. Trials that break constraints are below the complete ones too, and are ranked.
+        A trial that was stopped early in a search with several objectives breaks one more. TPE ranks pruned trials
+        below all complete ones, by how far they came and then by their score. With several objectives it has no
+        intermediate values to see that by, and where few trials are complete would take the first ones for good.
+        Trials that break constraints are below the complete ones too, and are ranked.
         """
-        if trial.status != "pruned" or not self._has_several_objectives:
+        if trial.status not in ("completed", "pruned") or not trial.best_scores:
             return {}
-        # The score counts for less than one more evaluation, whatever its scale.
-        share = 0.5 + math.atan(trial.best_score or 0.0) / math.pi
-        return {"stopped_early": 1 / (trial.evaluation + share)}
+        # Optuna adds what is broken up: hence as shares of the bounds.
+        found = {
+            str(constraint): min(constraint.shortfall(trial.best_scores) / (abs(constraint.bound) or 1.0), _FAR_OFF)
+            for constraint in map(Constraint.parse, self._space.search.constraints)
+        }
+        if trial.status == "pruned" and self._has_several_objectives:
+            # The score counts for less than one more evaluation, whatever its scale.
+            share = 0.5 + math.atan(trial.best_score or 0.0) / math.pi
+            found["stopped_early"] = 1 / (trial.evaluation + share)
+        return found
 
     def _optuna_id(self, trial: TrialState) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)

@@ -106,6 +106,9 @@ class Tables:
             front = {trial.trial_id for trial in state.front(self._objectives)}
             for row in rows:
                 row["pareto"] = row["trial_id"] in front if row["status"] == "completed" else None
+        for row, trial in zip(rows, state.trials.values(), strict=True):
+            if state.constraints and trial.best_scores:
+                row["is_admissible"] = state.is_admissible(trial)
         self._write(TRIALS, TRIALS.from_rows(rows, metadata))
         self._write(METRICS, self._metrics.values())
         for table, long in ((INTERFERENCE, self._interference), (GATES, self._gates)):

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from mtsearch.config.constraints import Constraint
 from mtsearch.search.events import (
     Event,
     Infeasible,
     Reported,
     Retrained,
     RunEnded,
+    RungUnit,
     RunStarted,
     Started,
     Stopped,
@@ -36,8 +38,10 @@ class TrialState:
     Attributes:
         status: of the table; ``running`` from suggestion on.
         attempts: how often it was started.
-        rung: rungs of the trial scheduler passed; None without one.
+        rung: rungs of the trial scheduler passed; None where it has none.
+        bracket: of the trial scheduler.
         scores: of each evaluation.
+        examples_at: examples seen at each evaluation that has a score.
         best_scores: every dev metric at the best evaluation; ``last_scores`` at the last.
         best_checkpoint: relative to the run folder; so is ``last_checkpoint``.
         data: for each task where its data was found and its hash.
@@ -57,7 +61,9 @@ class TrialState:
     node: str | None = None
     precision: str | None = None
     data: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bracket: int = 0
     scores: dict[int, float] = field(default_factory=dict)
+    examples_at: dict[int, int] = field(default_factory=dict)
     evaluation: int = 0
     step: int = 0
     epoch: float | None = None
@@ -79,6 +85,11 @@ class TrialState:
     def is_open(self) -> bool:
         """Whether it runs, or is to be taken up again."""
         return self.status in ("running", "interrupted")
+
+    @property
+    def score(self) -> float:
+        """Its best score; -inf before the first."""
+        return -math.inf if self.best_score is None else self.best_score
 
     @property
     def gpu_seconds(self) -> float:
@@ -119,12 +130,18 @@ class RunState:
         identity: of its space; None before the first driver.
         target: how many trials it is to have, infeasible ones not counted.
         extra: how many of them go beyond what the space asks for.
-        rungs: evaluations at which the trial scheduler decides; None without one.
+        rungs: where the trial scheduler decides on trials of its first bracket; None where it has no rungs.
+        rung_unit: what the rungs are counted in.
         scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
         trials: by id, in the order of suggestion.
+        constraints: what a winner must keep to.
         seconds: that drivers have spent on it.
         seconds_granted_from: what ``seconds`` was when the time budget began: an extension gets a budget anew.
+        extra_seconds: how much more time it was given since then than the space says.
         gpu_seconds_granted_from: the same for the trials' GPU time.
+        examples_granted_from: the same for the examples that they were trained on.
+        unimproved: how many trials in a row have ended without a better best score, since then.
+        leader: the first trial to reach the best score, whatever its tasks; None before the first score.
         retrained: checkpoint of the winner's training on train and dev.
         ended: why the last driver left; None while one runs, or after a crash.
     """
@@ -133,11 +150,17 @@ class RunState:
     target: int = 0
     extra: int = 0
     rungs: tuple[int, ...] | None = None
+    rung_unit: RungUnit = "evaluations"
     scores_own_tasks: bool = False
     trials: dict[str, TrialState] = field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
     seconds: float = 0.0
     seconds_granted_from: float = 0.0
+    extra_seconds: float = 0.0
     gpu_seconds_granted_from: float = 0.0
+    examples_granted_from: int = 0
+    unimproved: int = 0
+    leader: TrialState | None = None
     retrained: str | None = None
     ended: str | None = None
     _last_time: float = 0.0
@@ -160,6 +183,7 @@ class RunState:
                     event.gpus,
                     event.start,
                     rung=None if self.rungs is None else 0,
+                    bracket=event.bracket,
                 )
             case Infeasible():
                 self.trials[event.trial_id] = TrialState(
@@ -187,10 +211,12 @@ class RunState:
 
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
-        self.rungs, self.ended = event.rungs, None
-        self.scores_own_tasks = event.scores_own_tasks
+        self.rungs, self.rung_unit, self.ended = event.rungs, event.rung_unit, None
+        self.scores_own_tasks, self.extra_seconds = event.scores_own_tasks, event.extra_seconds
+        self.constraints = tuple(map(Constraint.parse, event.constraints))
         if event.extended:
             self.seconds_granted_from, self.gpu_seconds_granted_from = self.seconds, self.gpu_seconds
+            self.examples_granted_from, self.unimproved = self.examples_seen, 0
             self.retrained = None
 
     def _started(self, trial: TrialState, event: Started) -> None:
@@ -208,17 +234,23 @@ class RunState:
         if report["outcome"] == "diverged":
             return
         trial.scores[trial.evaluation] = report["score"]
+        trial.examples_at[trial.evaluation] = trial.examples_seen
         trial.best_score, trial.best_evaluation = report["best_score"], report["best_evaluation"]
         trial.last_scores, trial.last_epoch, trial.last_checkpoint = report["scores"], trial.epoch, event.checkpoint
         if trial.best_evaluation == trial.evaluation:
             trial.best_scores, trial.best_epoch, trial.best_checkpoint = report["scores"], trial.epoch, event.checkpoint
+        if self.leader is None or self._merit(trial) > self._merit(self.leader):
+            self.leader, self.unimproved = trial, 0
         if self.rungs is not None:
-            trial.rung = sum(rung <= trial.evaluation for rung in self.rungs)
+            reached = trial.examples_seen if self.rung_unit == "examples" else trial.evaluation
+            trial.rung = sum(rung <= reached for rung in self.rungs[trial.bracket :])
 
     def _stopped(self, trial: TrialState, event: Stopped) -> None:
         trial.status, trial.reason, trial.ended_at = event.status, event.reason, event.time
         if event.status == "pruned" and trial.rung:
             trial.rung -= 1  # the rung that stopped it was reached, not passed
+        if event.status != "interrupted" and trial is not self.leader:
+            self.unimproved += 1
 
     @property
     def feasible(self) -> list[TrialState]:
@@ -239,33 +271,51 @@ class RunState:
         """GPU time of all trials."""
         return sum(trial.gpu_seconds for trial in self.trials.values())
 
+    @property
+    def examples_seen(self) -> int:
+        """Examples that all trials were trained on."""
+        return sum(trial.examples_seen for trial in self.trials.values())
+
+    def is_admissible(self, trial: TrialState) -> bool:
+        """Whether a trial meets the constraints at its best evaluation."""
+        return all(constraint.shortfall(trial.best_scores) <= 0 for constraint in self.constraints)
+
+    def _merit(self, trial: TrialState) -> tuple[bool, float]:
+        return self.is_admissible(trial), trial.score
+
     def rankings(self) -> list[list[TrialState]]:
         """The trials with a score, best first, whatever became of them; those that can be compared are one list.
 
-        That is all of them, or if scores are means over each trial's own tasks those with the same tasks. Ties go to
-        the trial that saw fewer examples, then to the one suggested first, as in the report.
+        That is all of them, or if scores are means over each trial's own tasks those with the same tasks. Trials that
+        meet the constraints come before those that do not. Ties go to the trial that saw fewer examples, then to the
+        one suggested first, as in the report.
         """
-        contests: dict[str, list[tuple[float, TrialState]]] = {}
+        contests: dict[str, list[tuple[bool, float, TrialState]]] = {}
         for trial in self.trials.values():
             if trial.best_score is not None:
                 contest = trial.tasks if self.scores_own_tasks else ""
-                contests.setdefault(contest, []).append((trial.best_score, trial))
+                contests.setdefault(contest, []).append((*self._merit(trial), trial))
         for scored in contests.values():
-            scored.sort(key=lambda row: (-row[0], row[1].examples_seen, row[1].number))
-        return [[trial for _, trial in scored] for scored in contests.values()]
+            scored.sort(key=lambda row: (not row[0], -row[1], row[2].examples_seen, row[2].number))
+        return [[trial for *_, trial in scored] for scored in contests.values()]
 
     def ranking(self) -> list[TrialState]:
         """All rankings, one after the other."""
         return list(itertools.chain.from_iterable(self.rankings()))
 
     def winner(self) -> TrialState | None:
-        """The best trial; None if no trial has a score, or no one of them is best of all."""
+        """The best trial; None if no trial has a score or meets the constraints, or no one of them is best of all."""
         rankings = self.rankings()
-        return rankings[0][0] if len(rankings) == 1 else None
+        if len(rankings) != 1 or not self.is_admissible(rankings[0][0]):
+            return None
+        return rankings[0][0]
 
     def front(self, objectives: Mapping[str, Direction]) -> list[TrialState]:
-        """The completed trials on the Pareto front, best first; none where there is one objective."""
-        completed = [trial for trial in self.ranking() if trial.status == "completed"]
+        """The completed trials on the Pareto front, best first, of those that meet the constraints.
+
+        None where there is one objective.
+        """
+        completed = [trial for trial in self.ranking() if trial.status == "completed" and self.is_admissible(trial)]
         if len(objectives) < 2 or not completed:
             return []
         values = np.array([trial.objective_values(objectives) for trial in completed])

@@ -24,6 +24,7 @@ from ray.tune.result import DONE
 
 from mtsearch.data.source import SplitName
 from mtsearch.errors import MtsearchError, RunError
+from mtsearch.training.report import Objective
 
 __all__ = ["TOLD", "Assignment", "Trial", "attempt", "train_until"]
 
@@ -44,7 +45,7 @@ class Assignment:
         data_root: as in :class:`mtsearch.training.place.Place`.
         cpus: threads.
         gpus: 0 trains on the CPU.
-        metric: as in :class:`mtsearch.training.report.Objective`; so is ``scored_tasks``.
+        objective: what it is for.
         train_on: the splits.
     """
 
@@ -54,8 +55,7 @@ class Assignment:
     data_root: str | None
     cpus: int
     gpus: float
-    metric: str
-    scored_tasks: tuple[str, ...] | None
+    objective: Objective
     train_on: tuple[SplitName, ...] = ("train",)
 
     def to_ray(self) -> dict[str, Any]:
@@ -66,9 +66,8 @@ class Assignment:
     def from_ray(cls, config: Mapping[str, Any]) -> Assignment:
         """The assignment of :meth:`to_ray`."""
         values = json.loads(config["assignment"])
-        for name in ("scored_tasks", "train_on"):
-            values[name] = values[name] and tuple(values[name])
-        return cls(**values)
+        objective, train_on = Objective.from_json(values["objective"]), tuple(values["train_on"])
+        return cls(**{**values, "objective": objective, "train_on": train_on})
 
 
 class Trial(tune.Trainable):  # type: ignore[misc]
@@ -157,7 +156,6 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
     from mtsearch.training.fit import fit
     from mtsearch.training.parts import build
     from mtsearch.training.place import Place
-    from mtsearch.training.report import Objective
 
     folder = place / f"attempt-{number}"
     earlier = (latest_checkpoint(place / f"attempt-{k}") for k in range(number - 1, 0, -1))
@@ -173,7 +171,7 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
             cpus=assignment.cpus,
             device="cuda" if assignment.gpus else "cpu",
         ),
-        Objective(assignment.metric, assignment.scored_tasks),
+        assignment.objective,
         resume_from=resume_from,
         train_on=assignment.train_on,
     )
@@ -203,7 +201,11 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
                 "reason": report.reason,
                 DONE: report.outcome != "running",
                 # What the trial scheduler reads. A diverged trial has no score that could enter a rung.
-                **({"evaluation": report.evaluation, "score": report.score} if has_score else {}),
+                **(
+                    {"evaluation": report.evaluation, "examples_seen": report.examples_seen, "score": report.score}
+                    if has_score
+                    else {}
+                ),
                 TOLD: json.dumps(
                     {"report": report.to_json(), "checkpoint": checkpoint, "precision": parts.precision, "data": data}
                 ),

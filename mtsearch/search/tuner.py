@@ -25,17 +25,18 @@ from ray import tune
 from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
+from mtsearch.config.rungs import most_evaluations, rungs_of
 from mtsearch.config.schedulers import Asha
 from mtsearch.config.space import SearchSpace, diff
 from mtsearch.errors import RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
-from mtsearch.search.driver import Driver, Footprint, finished_because
+from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.observer import Observer
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.results import Tables, write_json, write_text
-from mtsearch.search.schedulers import build_scheduler, most_evaluations, rungs
+from mtsearch.search.schedulers import build_scheduler
 from mtsearch.search.state import RunState
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
 from mtsearch.training.preflight import DataHashes
@@ -82,6 +83,8 @@ class Outcome:
         is_finished: False if the next run goes on with it.
         best_of_tasks: id of the best trial of each set of tasks (``pos+ner``), where scores are means over each
             trial's own tasks and several sets were tried: then no one trial is best of all. Empty otherwise.
+        constraints: what a winner must keep to.
+        nearest: id of the trial with the best score where no trial meets the constraints.
     """
 
     folder: Path
@@ -98,6 +101,8 @@ class Outcome:
     reason: str
     is_finished: bool
     best_of_tasks: Mapping[str, str] = field(default_factory=dict)
+    constraints: tuple[str, ...] = ()
+    nearest: str | None = None
 
 
 def run_search(
@@ -109,6 +114,7 @@ def run_search(
     address: str | None = None,
     space_text: str | None = None,
     extra_trials: int = 0,
+    extra_seconds: float = 0.0,
     in_process: bool = False,
     data_hashes: DataHashes | None = None,
 ) -> Outcome:
@@ -124,6 +130,7 @@ def run_search(
         address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
         space_text: the space as it was given, for ``space.yaml``; None writes the resolved one.
         extra_trials: this many more than the space asks for, or than a finished search has.
+        extra_seconds: this much more time than the space grants, or than a finished search took.
         in_process: train one trial after the other in this process, without Ray, each to its end.
         data_hashes: what data there is, from :func:`mtsearch.training.preflight.preflight`; None takes
             the first trial's word for it.
@@ -136,17 +143,16 @@ def run_search(
     """
     folder = folder.resolve()
     _refuse_what_is_no_run(folder)
-    most = most_evaluations(space)
     scheduler = space.search.scheduler
-    own_rungs = rungs(scheduler, most) if isinstance(scheduler, Asha) else None
     with EventLog(folder) as log:
         tables = Tables(folder, space.objectives, space.search.scored_tasks)
         state = RunState()
         for event in read_events(folder):
             state.apply(event)
             tables.add(event)
-        ray_scheduler = build_scheduler(scheduler, most, state)
-        extra = _extra_trials(space, folder, state, extra_trials, in_process)
+        ray_scheduler = build_scheduler(scheduler, most_evaluations(space), state)
+        extra = _extra_trials(space, folder, state, extra_trials, extra_seconds, in_process)
+        seconds = _extra_seconds(space, folder, state, extra_trials, extra_seconds)
         with nullcontext() if in_process else connected(address) as dashboard:
             machines = [this_machine()] if in_process else nodes()
             target = space.num_trials(extra)
@@ -163,12 +169,15 @@ def run_search(
                 trials=target,
                 extra=extra,
                 extended=extra_trials > 0,
-                rungs=own_rungs,
+                rungs=rungs_of(space),
+                rung_unit=scheduler.unit if isinstance(scheduler, Asha) else "evaluations",
                 host=platform.node(),
                 pid=os.getpid(),
                 versions=surroundings["versions"],
                 dashboard=dashboard,
                 scores_own_tasks=space.search.scores_own_tasks,
+                extra_seconds=seconds,
+                constraints=space.search.constraints,
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
             with closing(Proposals(space, state, folder / JOURNAL)) as proposals:
@@ -210,7 +219,9 @@ def _identity(space: SearchSpace) -> dict[str, Any]:
     return identity
 
 
-def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int, in_process: bool = False) -> int:
+def _extra_trials(
+    space: SearchSpace, folder: Path, state: RunState, wanted: int, seconds: float = 0.0, in_process: bool = False
+) -> int:
     """How many trials beyond what the space asks for.
 
     Raises:
@@ -228,8 +239,8 @@ def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int
         )
     state.target = space.num_trials(state.extra)
     if not wanted:
-        if _is_finished(state, space):
-            remedy = "begin another" if in_process else "go on with --trials +N, or begin another"
+        if _is_finished(state, space) and not (seconds and over(state, space)):
+            remedy = "begin another" if in_process else "go on with --trials +N or --time +T, or begin another"
             raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {remedy} with --name")
         return state.extra
     if _is_finished(state, space) and len(state.trials) == space.grid_size:
@@ -239,6 +250,25 @@ def _extra_trials(space: SearchSpace, folder: Path, state: RunState, wanted: int
         )
     so_far = len(state.feasible) if _is_finished(state, space) else state.target
     return so_far + wanted - space.search.trials
+
+
+def _extra_seconds(space: SearchSpace, folder: Path, state: RunState, trials: int, wanted: float) -> float:
+    """How much longer than the space says; more trials get its whole time anew.
+
+    Raises:
+        RunError: the space has no time budget that could be extended.
+    """
+    if not wanted:
+        return 0.0 if trials else state.extra_seconds
+    if space.search.time is None:
+        raise RunError(
+            f"{folder}: --time: must extend a budget of time, but this search has none; "
+            "set one with --set search.time=2h"
+        )
+    if trials:
+        return wanted
+    spent = state.seconds - state.seconds_granted_from
+    return max(spent - space.search.time, state.extra_seconds) + wanted
 
 
 def _is_finished(state: RunState, space: SearchSpace) -> bool:
@@ -440,4 +470,6 @@ def _outcome(folder: Path, state: RunState, space: SearchSpace, reason: str) -> 
         reason=reason,
         is_finished=_is_finished(state, space),
         best_of_tasks={ranking[0].tasks: ranking[0].trial_id for ranking in rankings} if len(rankings) > 1 else {},
+        constraints=tuple(map(str, state.constraints)),
+        nearest=rankings[0][0].trial_id if winner is None and len(rankings) == 1 else None,
     )

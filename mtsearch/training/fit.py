@@ -7,7 +7,7 @@ generator, and goes on later by building the parts from its last checkpoint.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import pandas as pd
 import torch
@@ -58,6 +58,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             try:
                 trained = train_updates(parts, updates[progress.update_in_epoch : end])
                 evaluations, predictions = _evaluate(parts)
+                evaluations += _asked_costs(parts, evaluations, seconds_before + time.perf_counter() - begun)
             except NotFiniteError as error:
                 progress.seconds = seconds_before + time.perf_counter() - begun
                 yield _diverged(parts, str(error), facts)
@@ -70,8 +71,10 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             progress.evaluation += 1
             scores = {f"{m.task}.{m.metric}".lstrip("."): m.value for m in evaluations if m.metric != "loss"}
             score = scores[parts.objective.metric]
-            if score > progress.best_score:
-                progress.best_score, progress.best_evaluation = score, progress.evaluation
+            is_met = parts.objective.is_met(scores)
+            if (is_met, score) > (progress.best_is_met, progress.best_score):
+                progress.best_is_met, progress.best_score = is_met, score
+                progress.best_evaluation = progress.evaluation
             state.schedule.after_evaluation(score)
             progress.finished = _why_finished(parts)
             parts.prefix.publish()
@@ -118,7 +121,12 @@ def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
         main[name] = result.metrics[task.kind.metrics[0]]
     scored = parts.objective.scored_tasks or tuple(parts.tasks)
     mean_score = sum(main[name] for name in scored) / len(scored)
-    measurements += [Measurement("", "dev", "mean_score", mean_score), *_open_heads(parts), *_latency(parts)]
+    measurements += [
+        Measurement("", "dev", "mean_score", mean_score),
+        Measurement("", "dev", "worst_task", min(main[name] for name in scored)),
+        *_open_heads(parts),
+        *_latency(parts),
+    ]
     return measurements, pd.concat(tables, ignore_index=True)
 
 
@@ -135,6 +143,15 @@ def _latency(parts: Parts) -> Iterator[Measurement]:
     ratio = latency_ratio(parts.state.model, parts.accelerator)
     if ratio is not None:
         yield Measurement("", "dev", "latency_ratio", ratio)
+
+
+def _asked_costs(parts: Parts, evaluations: Sequence[Measurement], seconds: float) -> list[Measurement]:
+    """What the training takes, as far as it is searched for."""
+    if not parts.objective.costs:
+        return []
+    mean_score = next(m.value for m in evaluations if m.metric == "mean_score")
+    costs = {**_sizes(parts), **_costs(parts), "score_per_second": mean_score / seconds}
+    return [Measurement("", "dev", name, costs[name]) for name in parts.objective.costs]
 
 
 def _gates(parts: Parts) -> dict[str, Tensor]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any, TypeAlias, cast
 import torch
 from accelerate import Accelerator
 from pydantic import BaseModel
-from torch import nn
 
 from mtsearch.augmentation.contract import AugmentationMethod
+from mtsearch.config.objectives import direction_of, measured_metrics
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import EncodedSplit
@@ -27,15 +26,12 @@ from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import tokenise
 from mtsearch.errors import ConfigError, RunError
-from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
-from mtsearch.model.extension import Extension, Host
-from mtsearch.model.layers import EncoderLayers, find_layers
+from mtsearch.model.encoder import EncoderSource, find_encoder, load_tokenizer
 from mtsearch.model.multitask import MultitaskModel
-from mtsearch.model.prefix import can_start_above
-from mtsearch.model.serving import Serving
 from mtsearch.pruning.contract import HeadGates, RunningPruning
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
+from mtsearch.training.assembly import build_model
 from mtsearch.training.checkpoint import load_state, read_description
 from mtsearch.training.gradients import TaskGradients
 from mtsearch.training.place import Place
@@ -51,11 +47,8 @@ from mtsearch.training.thawing import Thawing
 __all__ = [
     "Parts",
     "TaskParts",
-    "assemble",
     "build",
-    "build_model",
     "check_objective",
-    "check_rereading",
     "load_task",
     "load_tasks",
     "plan_training",
@@ -256,70 +249,11 @@ def build(
     return parts
 
 
-def check_rereading(config: TrialConfig, encoder: nn.Module, layers: EncoderLayers) -> None:
-    """Whether the encoder can read rows once more with as many of its layers as task heads want.
-
-    Raises:
-        ConfigError: it has not as many, or cannot start above the others.
-    """
-    for name, task in config.tasks.items():
-        if task.reread_layers > layers.num_layers:
-            raise ConfigError(
-                f"tasks.{name}.head.reread_layers: must be at most the encoder's layers ({layers.num_layers}), but got "
-                f"{task.reread_layers}"
-            )
-        if task.reread_layers and not can_start_above(layers.num_layers - task.reread_layers, encoder, layers):
-            raise ConfigError(
-                f"tasks.{name}.head.reread_layers: {type(encoder).__name__} cannot be started above its lower layers; "
-                "set it to 0, or take another encoder"
-            )
-
-
 def plan_training(config: TrialConfig, tasks: Mapping[str, TaskParts]) -> Plan:
     """The updates of a trial."""
     training = config.training
     splits = {name: task.splits["train"] for name, task in tasks.items()}
     return Plan(config.sampler, splits, training.batch_size, training.accumulation, training.seed, training.epochs)
-
-
-def build_model(
-    config: TrialConfig, inventories: Mapping[str, Inventory], tags: TrialTags | None = None
-) -> MultitaskModel:
-    """The pretrained encoder with its extensions, under freshly initialised task heads.
-
-    A head's initial weights depend on the seed and the task's name alone, not on which other tasks there are.
-    """
-    encoder = load_encoder(find_encoder(config.encoder.model, config.encoder.revision), config.encoder)
-    extensions = {name: method.build for name, method in config.extensions().items()}
-    return assemble(encoder, config, inventories, extensions, {} if tags is None else tags.names)
-
-
-def assemble(
-    encoder: nn.Module,
-    config: TrialConfig,
-    inventories: Mapping[str, Inventory],
-    extensions: Mapping[str, Callable[[Host], Extension | None]],
-    tags: TagNames,
-) -> MultitaskModel:
-    """An encoder with extensions, under freshly initialised task heads.
-
-    Args:
-        encoder: with its weights.
-        config: of the task heads.
-        inventories: of each task.
-        extensions: by name, what builds them; in this order.
-        tags: the names of the tags that tokens have, by layer.
-    """
-    hidden_size: int = encoder.config.hidden_size  # type: ignore[union-attr, assignment]
-    heads: dict[str, nn.Module] = {}
-    for name, task in config.tasks.items():
-        torch.manual_seed(config.training.seed ^ zlib.crc32(name.encode()))
-        heads[name] = task.build_head(hidden_size, config.encoder.pooling, inventories[name])
-    layers = find_layers(encoder)
-    check_rereading(config, encoder, layers)
-    host = Host(encoder, layers, Serving(), tuple(config.tasks), config.training.seed, tags)
-    built = {name: extension for name, build in extensions.items() if (extension := build(host))}
-    return MultitaskModel(encoder, heads, host.layers, built, host.serving)
 
 
 def _start_pruning(config: TrialConfig, model: MultitaskModel, num_updates: Sequence[int]) -> RunningPruning | None:
@@ -457,15 +391,12 @@ def check_objective(config: TrialConfig, objective: Objective) -> None:
         raise ConfigError(
             f"search.scored_tasks: must be tasks of the trial ({', '.join(config.tasks)}), but got {missing[0]!r}"
         )
-    if objective.metric == "mean_score":
-        return
-    known = [f"{name}.{metric}" for name, task in config.tasks.items() for metric in task.metrics]
+    known = measured_metrics(config)
     if objective.metric not in known:
         raise ConfigError(
-            f"search.metric: must be mean_score or a task's metric ({', '.join(known)}), but got {objective.metric!r}"
+            f"search.metric: must be what the trial measures ({', '.join(known)}), but got {objective.metric!r}"
         )
-    metric = load_tables(config.plugins).metrics[objective.metric.split(".", 1)[1]]
-    if metric.direction != "maximize":
+    if direction_of(objective.metric, config.plugins) != "maximize":
         raise ConfigError(f"search.metric: must be one where more is better, but got {objective.metric!r}")
 
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from mtsearch.config.constraints import Constraint
+from mtsearch.config.objectives import OVERALL_METRICS
+from mtsearch.config.search import SearchConfig
+
 __all__ = ["Interference", "Measurement", "Objective", "Report"]
 
 
@@ -16,10 +20,33 @@ class Objective:
     Attributes:
         metric: ``mean_score``, or ``TASK.METRIC``; of several objectives of a search the first.
         scored_tasks: the tasks in ``mean_score``; None for all.
+        constraints: what the best evaluation is to meet, as in :class:`mtsearch.config.constraints.Constraint`; any
+            evaluation that meets all is better than any that does not.
+        costs: which of the costs in :mod:`mtsearch.config.objectives` are told as scores.
     """
 
     metric: str = "mean_score"
     scored_tasks: tuple[str, ...] | None = None
+    constraints: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, search: SearchConfig) -> Objective:
+        """What the trials of a search are for."""
+        constraints = tuple(map(Constraint.parse, search.constraints))
+        named = dict.fromkeys((*search.metrics, *(constraint.metric for constraint in constraints)))
+        costs = tuple(name for name in named if name in OVERALL_METRICS and OVERALL_METRICS[name].is_cost)
+        return cls(search.primary, search.scored_tasks, tuple(map(str, constraints)), costs)
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Objective:
+        """The objective of plain values."""
+        scored_tasks = state["scored_tasks"] and tuple(state["scored_tasks"])
+        return cls(state["metric"], scored_tasks, tuple(state["constraints"]), tuple(state["costs"]))
+
+    def is_met(self, scores: Mapping[str, float]) -> bool:
+        """Whether an evaluation's scores meet all constraints."""
+        return all(Constraint.parse(text).shortfall(scores) <= 0 for text in self.constraints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +97,7 @@ class Report:
             metrics and ``mean_score``.
         measurements: everything for the long table, the scores included.
         score: the objective's value: what is searched for, scheduled on and stopped on; higher is better.
-        best_score: the best ``score`` so far.
+        best_score: the best ``score`` so far, of those evaluations that meet the constraints if any does.
         best_evaluation: the evaluation that gave it.
         outcome: ``running``; ``finished`` when the trainer has nothing left to do; ``diverged`` when a loss or
             a metric was not finite (``scores`` is then empty and ``score`` is NaN).

@@ -36,6 +36,7 @@ class Progress:
         seconds: of training, evaluation and checkpoints, over all attempts.
         training_seconds: of training alone.
         best_score: the best value of the objective so far; -inf before the first.
+        best_is_met: whether that evaluation meets the objective's constraints.
         best_evaluation: the evaluation that gave it; 0 before the first.
         thawed_evaluation: evaluations that had been done when layers last thawed; 0 if they did not.
         finished: why there is nothing left to do; empty while there is.
@@ -50,6 +51,7 @@ class Progress:
     seconds: float = 0.0
     training_seconds: float = 0.0
     best_score: float = float("-inf")
+    best_is_met: bool = False
     best_evaluation: int = 0
     thawed_evaluation: int = 0
     finished: str = ""

@@ -33,8 +33,13 @@ def test_each_objective_has_the_direction_of_its_metric() -> None:
     ]
     assert {name: direction_of(name, ()) for name in OVERALL_METRICS} == {
         "mean_score": "maximize",
+        "worst_task": "maximize",
         "open_heads": "minimize",
         "latency_ratio": "minimize",
+        "score_per_second": "maximize",
+        "examples_per_second": "maximize",
+        "parameters": "minimize",
+        "peak_memory_bytes": "minimize",
     }
 
 
@@ -51,16 +56,21 @@ def test_a_plugins_metric_has_its_own_direction(tmp_path: Path) -> None:
 
 def test_heads_and_latency_are_measured_where_the_encoder_is_pruned() -> None:
     config = TrialConfig.model_validate({"tasks": {"similarity": REGRESSION}})
-    assert measured_metrics(config) == ("mean_score", "similarity.pearson", "similarity.mean_squared_error")
+    costs = ("score_per_second", "examples_per_second", "parameters", "peak_memory_bytes")
+    of_the_task = ("similarity.pearson", "similarity.mean_squared_error")
+    assert measured_metrics(config) == ("mean_score", "worst_task", *costs, *of_the_task)
     pruned = TrialConfig.model_validate(
         {"tasks": {"similarity": REGRESSION}, "pruning": {"name": "l0", "target_sparsity": 0.5}}
     )
-    assert measured_metrics(pruned)[:3] == ("mean_score", "open_heads", "latency_ratio")
+    assert measured_metrics(pruned)[:4] == ("mean_score", "worst_task", "open_heads", "latency_ratio")
     space = space_for(["mean_score", "open_heads", "latency_ratio"], pruning={"name": "l0", "target_sparsity": 0.5})
     assert list(space.objectives.values()) == ["maximize", "minimize", "minimize"]
 
 
-CHOICES = "choose mean_score, similarity.pearson or similarity.mean_squared_error"
+CHOICES = (
+    "choose mean_score, worst_task, score_per_second, examples_per_second, parameters, peak_memory_bytes, "
+    "similarity.pearson or similarity.mean_squared_error"
+)
 
 
 @pytest.mark.parametrize(

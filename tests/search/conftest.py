@@ -122,7 +122,12 @@ class Story:
         return self
 
     def begun(
-        self, trials: int = 8, rungs: tuple[int, ...] | None = (1, 3, 9), extra: int = 0, own_tasks: bool = False
+        self,
+        trials: int = 8,
+        rungs: tuple[int, ...] | None = (1, 3, 9),
+        extra: int = 0,
+        own_tasks: bool = False,
+        constraints: tuple[str, ...] = (),
     ) -> Story:
         return self._add(
             RunStarted,
@@ -135,6 +140,7 @@ class Story:
             pid=1,
             versions={},
             scores_own_tasks=own_tasks,
+            constraints=constraints,
         )
 
     def suggested(

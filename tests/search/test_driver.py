@@ -35,6 +35,7 @@ class Drive:
     """A driver at work, without Ray."""
 
     def __init__(self, space: SearchSpace, folder: Path, concurrency: int = 2, state: RunState | None = None) -> None:
+        self.space = space
         self.log = EventLog(folder)
         self.watcher = Watcher()
         self.state = state or fold(read_events(folder))
@@ -44,7 +45,7 @@ class Drive:
         self.driver = Driver(
             space, folder, self.state, self.log, self.proposals, tables, self.watcher, footprint, None, {}
         )
-        begun = Story().begun(trials=space.search.trials, rungs=None).events[0]
+        begun = Story().begun(trials=space.search.trials, rungs=None, constraints=space.search.constraints).events[0]
         assert isinstance(begun, RunStarted)
         self.driver.record(replace(begun, time=time.time()))
 
@@ -292,3 +293,31 @@ def test_a_model_to_prune_that_is_another_one_for_a_later_trial_stops_the_search
         drive.driver.result(trial_id, told)
     assert isinstance(drive.driver.fault, DataError)
     assert f"runs/trained is another one for {second}" in str(drive.driver.fault)
+
+
+def test_when_the_examples_are_spent_nothing_new_begins(begin: Callable[..., Drive]) -> None:
+    drive = begin({"examples": 200})
+    drive.finish(drive.start(), 0.5)  # of 100 examples
+    drive.finish(drive.start(), 0.5)
+    assert drive.driver.next_trial() is None
+    assert finished_because(drive.state, drive.space) == "the budget of 200 examples is spent"
+
+
+def test_a_search_that_comes_to_nothing_better_ends(begin: Callable[..., Drive]) -> None:
+    drive = begin({"patience": 2})
+    for score in (0.4, 0.5, 0.3, 0.5):
+        drive.finish(drive.start(), score)
+    assert drive.driver.next_trial() is None
+    assert finished_because(drive.state, drive.space) == "2 trials in a row have not come to a better score"
+
+
+def test_the_goal_ends_the_search_and_what_runs_with_it(begin: Callable[..., Drive]) -> None:
+    drive = begin({"goal": 0.8, "constraints": ["sentiment.accuracy <= 0.85"]})
+    first, second = drive.start(), drive.start()
+    drive.say(first, 1, 0.9)
+    assert not drive.driver.must_stop, "a trial that breaks a constraint reaches no goal"
+    drive.say(second, 1, 0.8)
+    assert drive.driver.must_stop
+    drive.driver.interrupt()
+    assert drive.state.trials[first].status == "interrupted"
+    assert finished_because(drive.state, drive.space) == "the goal of 0.8 is reached: t0001 has 0.8000"

@@ -134,3 +134,43 @@ def test_an_extension_begins_the_budgets_anew() -> None:
     assert after.seconds_granted_from == before.seconds == 3.0
     assert after.gpu_seconds_granted_from == before.gpu_seconds == pytest.approx(3.0)
     assert after.target == 10
+
+
+def of_three(constraints: tuple[str, ...], accuracies: tuple[float, ...] = (0.9, 0.5, 0.6)) -> Story:
+    """Three trials whose scores are better the less accurate they are on sentiment."""
+    story = Story().begun(constraints=constraints)
+    for number, accuracy in enumerate(accuracies):
+        scores = {"sentiment.accuracy": accuracy, "mean_score": 1 - accuracy}
+        story.suggested(number).reported(number, 1, 1 - accuracy, scores=scores)
+    return story
+
+
+def test_a_trial_that_meets_the_constraints_is_better_than_one_that_does_not() -> None:
+    assert [trial.number for trial in fold(of_three(()).events).ranking()] == [1, 2, 0]
+    state = fold(of_three(("sentiment.accuracy >= 0.6",)).events)
+    assert [trial.number for trial in state.ranking()] == [2, 0, 1]
+    winner = state.winner()
+    assert winner is not None
+    assert (winner.number, state.leader) == (2, winner)
+
+
+def test_constraints_that_no_trial_meets_leave_no_winner() -> None:
+    state = fold(of_three(("sentiment.accuracy >= 0.95",)).events)
+    assert [trial.number for trial in state.ranking()] == [1, 2, 0]
+    assert state.winner() is None
+
+
+def test_trials_that_end_without_a_better_score_are_counted_until_one_has_it() -> None:
+    story = Story().begun()
+    for number, score in enumerate([0.5, 0.4, 0.5, 0.6, 0.1]):
+        story.suggested(number).reported(number, 1, score)
+        story.stopped(number, "failed" if number == 4 else "completed")
+    counts = [fold(story.events[: 1 + 3 * number]).unimproved for number in range(1, 6)]
+    assert counts == [0, 1, 2, 0, 1]
+    assert fold([*story.events, *Story().begun(extra=2).events]).unimproved == 0
+
+
+def test_an_interrupted_trial_has_not_ended() -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.5).stopped(0, "completed")
+    story.suggested(1).reported(1, 1, 0.4).stopped(1, "interrupted")
+    assert fold(story.events).unimproved == 0

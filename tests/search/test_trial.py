@@ -11,6 +11,7 @@ import pytest
 from mtsearch.config.load import load_space
 from mtsearch.search.trial import Assignment, attempt, train_until
 from mtsearch.training.precision import choose_precision
+from mtsearch.training.report import Objective
 
 
 @pytest.fixture
@@ -24,8 +25,7 @@ def assign(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path
             data_root=str(tiny_data),
             cpus=1,
             gpus=0,
-            metric="mean_score",
-            scored_tasks=None,
+            objective=Objective(scored_tasks=("sentiment", "similarity"), constraints=("similarity.pearson >= -1",)),
             train_on=train_on,
         )
 
