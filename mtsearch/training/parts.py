@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from pydantic import BaseModel
 
 from mtsearch.augmentation.contract import AugmentationMethod
+from mtsearch.config.objectives import direction_of, measured_metrics
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import EncodedSplit
@@ -390,15 +391,12 @@ def check_objective(config: TrialConfig, objective: Objective) -> None:
         raise ConfigError(
             f"search.scored_tasks: must be tasks of the trial ({', '.join(config.tasks)}), but got {missing[0]!r}"
         )
-    if objective.metric == "mean_score":
-        return
-    known = [f"{name}.{metric}" for name, task in config.tasks.items() for metric in task.metrics]
+    known = measured_metrics(config)
     if objective.metric not in known:
         raise ConfigError(
-            f"search.metric: must be mean_score or a task's metric ({', '.join(known)}), but got {objective.metric!r}"
+            f"search.metric: must be what the trial measures ({', '.join(known)}), but got {objective.metric!r}"
         )
-    metric = load_tables(config.plugins).metrics[objective.metric.split(".", 1)[1]]
-    if metric.direction != "maximize":
+    if direction_of(objective.metric, config.plugins) != "maximize":
         raise ConfigError(f"search.metric: must be one where more is better, but got {objective.metric!r}")
 
 
