@@ -153,6 +153,7 @@ def evaluate_on_dev(parts: Parts, task: TaskParts) -> Evaluation:
     Raises:
         NotFiniteError: the loss or a metric is NaN or infinite.
     """
+    batch_size = parts.config.training.evaluation_batch_size
     return evaluate(
         parts.state.model,
         task.kind,
@@ -162,7 +163,7 @@ def evaluate_on_dev(parts: Parts, task: TaskParts) -> Evaluation:
         parts.metrics,
         parts.prefix.batch,
         parts.accelerator,
-        parts.config.training.evaluation_batch_size,
+        min(batch_size, parts.place.micro_batch_size or batch_size),
     )
 
 

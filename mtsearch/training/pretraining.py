@@ -77,11 +77,12 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
     for epoch in range(wanted.epochs):
         updates, positions = plan.epoch(epoch, positions)
         for planned in (batch for update in updates for batch in update):
-            batch = parts.prefix.batch(split, planned.rows)
-            with parts.accelerator.autocast():
-                loss = task.kind.loss(model(batch), batch.targets, task.inventory)
-            mean = loss / float(task.kind.loss_weight(split.targets(planned.rows), task.inventory))
-            scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
+            weight = float(task.kind.loss_weight(split.targets(planned.rows), task.inventory))
+            for rows in parts.place.micro_batches(planned.rows):
+                batch = parts.prefix.batch(split, rows)
+                with parts.accelerator.autocast():
+                    loss = task.kind.loss(model(batch), batch.targets, task.inventory)
+                scaler.scale(loss / weight).backward()  # type: ignore[no-untyped-call]
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad()

@@ -42,7 +42,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Lot:
-    """A batch of an update as this process sees it.
+    """A batch of an update, or a micro-batch, as this process sees it.
 
     Attributes:
         task: whose batch it is.
@@ -183,7 +183,8 @@ def _lots(parts: Parts, update: PlannedUpdate, share: float = 1.0) -> dict[str, 
         targets = task.splits["train"].targets
         weight = sum(float(task.kind.loss_weight(targets(rows), task.inventory)) for rows in batches)
         per_row = 1.0 / sum(len(rows) for rows in batches)
-        lots[name] = [_Lot(task, share_of(rows, parts.accelerator), 1.0 / weight, per_row) for rows in batches]
+        passes = [rows for batch in batches for rows in parts.place.micro_batches(batch)]
+        lots[name] = [_Lot(task, share_of(rows, parts.accelerator), 1.0 / weight, per_row) for rows in passes]
     return lots
 
 
@@ -321,14 +322,15 @@ def _compare_tasks(parts: Parts, batches: PlannedUpdate) -> tuple[list[str], Ten
     device, scaler = parts.accelerator.device, parts.accelerator.scaler
     gradients_KP = torch.zeros(len(lots), sum(parameter.numel() for parameter in shared), device=device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for row_P, (lot,) in zip(gradients_KP, lots.values(), strict=True):
-            if not shared or not len(lot.rows):
-                continue
-            with parts.accelerator.autocast():
-                loss, _ = _loss(parts, lot, with_penalties=False)
-            loss = loss if scaler is None else scaler.scale(loss)
-            found = torch.autograd.grad(loss, shared, materialize_grads=True)
-            torch.cat([gradient.reshape(-1) for gradient in found], out=row_P)
+        for row_P, own in zip(gradients_KP, lots.values(), strict=True):
+            for lot in own:
+                if not shared or not len(lot.rows):
+                    continue
+                with parts.accelerator.autocast():
+                    loss, _ = _loss(parts, lot, with_penalties=False)
+                loss = loss if scaler is None else scaler.scale(loss)
+                found = torch.autograd.grad(loss, shared, materialize_grads=True)
+                row_P += torch.cat([gradient.reshape(-1) for gradient in found])
     sum_list([gradients_KP], parts.accelerator)
     return list(lots), gradients_KP @ gradients_KP.T
 
