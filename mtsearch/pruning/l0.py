@@ -38,12 +38,16 @@ class L0(Frozen):
     gradient ascent at the gates' own rate (Wang et al. 2020, arXiv 1910.04732; CoFi, arXiv 2204.00408). The penalty
     is no part of loss weighting, surgery or clipping.
 
+    With a target, evaluations close the attention heads of the lowest α, as many as are expected to be closed, as
+    CoFi does; else a gate that is open half of the time in training would be ajar in every evaluation, and far more
+    attention heads open than were asked for.
+
     The gates' α learn by an Adam of their own without decay or schedule, and so move by about ``lr`` in an update,
-    however strong the penalty is. An attention head is closed in an evaluation once α is below -2.39, and one that
-    starts open with 0.95 starts at α = 2.15: with ``lr`` 1e-3 nothing can close before update 4,540. A run of U
-    updates (of gates of a task's own: that serve the task) wants ``lr`` at about 20 / U, or an ``initial_open_ratio``
-    nearer to 0.5, at which α starts at -0.79. A target wants 40 / U, and some 600 updates for each set of gates: in
-    fewer its multipliers overshoot.
+    however strong the penalty is. With a strength an attention head is closed in an evaluation once α is below -2.39,
+    and one that starts open with 0.95 starts at α = 2.15: with ``lr`` 1e-3 nothing can close before update 4,540. A
+    run of U updates (of gates of a task's own: that serve the task) wants ``lr`` at about 20 / U, or an
+    ``initial_open_ratio`` nearer to 0.5, at which α starts at -0.79. A target wants 40 / U, and some 600 updates for
+    each set of gates: in fewer its multipliers overshoot.
 
     As in any trial, the best evaluation is that of the best score, and its weights are those that are exported: it may
     be an early one, with more attention heads open than in the end, of which the columns ``last/*`` tell.
@@ -187,7 +191,7 @@ class HardConcreteGates(nn.Module):
         return alpha
 
     def evaluated(self, task: str) -> Tensor:
-        return noiseless(self.alpha(task).detach())
+        return self._of_evaluation(self.alpha(task).detach())
 
     def start(self, updates_per_epoch: Sequence[int]) -> RunningPruning:
         return _RunningL0(self._config, self, updates_per_epoch)
@@ -203,11 +207,22 @@ class HardConcreteGates(nn.Module):
         """Nothing: their training measures them."""
         return ()
 
+    def _of_evaluation(self, alpha_NH: Tensor) -> Tensor:
+        gates_NH = noiseless(alpha_NH)
+        if self._config.target_sparsity is None:
+            return gates_NH
+        num_closed = (1 - open_probability(alpha_NH)).sum().round()
+        ranks_NH = alpha_NH.flatten().argsort(stable=True).argsort().view_as(alpha_NH)
+        return gates_NH * (ranks_NH >= num_closed)
+
     def _begin(self, encoder: nn.Module, args: Any) -> None:
         self._of_pass_NH = None
         if self._serving.is_under_way:
             alpha_NH = self.alpha(self._serving.task)
-            self._of_pass_NH = sampled(alpha_NH, torch.rand_like(alpha_NH)) if self.training else noiseless(alpha_NH)
+            if self.training:
+                self._of_pass_NH = sampled(alpha_NH, torch.rand_like(alpha_NH))
+            else:
+                self._of_pass_NH = self._of_evaluation(alpha_NH)
 
     def _end(self, encoder: nn.Module, args: Any, output: Any) -> None:
         self._of_pass_NH = None  # and with it its graph
