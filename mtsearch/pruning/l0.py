@@ -50,7 +50,8 @@ class L0(Frozen):
     each set of gates: in fewer its multipliers overshoot.
 
     As in any trial, the best evaluation is that of the best score, and its weights are those that are exported: it may
-    be an early one, with more attention heads open than in the end, of which the columns ``last/*`` tell.
+    be an early one, with more attention heads open than in the end. The constraint ``open_heads <= 0.5`` in
+    ``search.constraints`` has it be the best of those with at most half of them open.
     """
 
     name: Literal["l0"] = "l0"
