@@ -48,6 +48,16 @@ def _in_seconds(value: Any) -> Any:
     return seconds(value) if isinstance(value, str) else value
 
 
+def _limit(value: Any) -> Any:
+    """A duration as :func:`_in_seconds` has it, or ``auto``."""
+    if value == "auto":
+        return value
+    seconds = _in_seconds(value)
+    if isinstance(seconds, int | float) and seconds <= 0:
+        raise ValueError(f"must be greater than 0, but got {value!r}; null waits for ever")
+    return seconds
+
+
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -99,6 +109,23 @@ class SearchConfig(Frozen):
     """Of the search algorithm; not of the training."""
     concurrency: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
     """Trials at a time; ``auto`` takes as many as the resources bear."""
+    max_retries: int = Field(default=3, ge=0)
+    """How often in a row, without an evaluation between, a trial is tried again that failed by no fault of its own.
+
+    That is where its worker died or hung, or storage or the network failed. It goes on from its last checkpoint. What
+    a trial raises by itself is never tried again; one that runs out of memory is, once, with half as many examples in
+    a forward pass, and then told infeasible.
+    """
+    hang_limit: Annotated[
+        float | Literal["auto"] | None, BeforeValidator(_limit, json_schema_input_type=float | str | None)
+    ] = "auto"
+    """A trial whose worker says nothing for this long hangs: the worker is killed. Seconds, or like ``30m``.
+
+    ``auto`` takes 20 times the longest wait for an evaluation so far in this search, and at least an hour; null waits
+    for ever.
+    """
+    max_failures_in_a_row: int | None = Field(default=8, gt=0)
+    """The search ends with an error when this many trials in a row failed or ran out of memory; null goes on."""
     keep: Keep = Keep()
     """What stays on disk."""
     retrain_best: bool = False

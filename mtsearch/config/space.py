@@ -56,6 +56,9 @@ _BUDGET_FIELDS = {
     "concurrency",
     "keep",
     "retrain_best",
+    "max_retries",
+    "hang_limit",
+    "max_failures_in_a_row",
 }
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import ray
 from ray.tune import Callback
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import SearchAlgorithm
 from ray.tune.stopper import Stopper
 
 from mtsearch.search.driver import Driver
+from mtsearch.search.faults import death_of
 from mtsearch.search.trial import TOLD
 
 __all__ = ["Algorithm", "Recorder", "StopWhenTold"]
@@ -47,7 +49,7 @@ class Algorithm(SearchAlgorithm):  # type: ignore[misc]
             trial_id=trial_id,
             storage=self._spec["storage"],
             checkpoint_config=self._spec["checkpoint_config"],
-            max_failures=self._spec["max_failures"],
+            max_failures=0,  # the driver decides who is tried again, and hands it out anew under the same id
             trial_name_creator=_own_id,
             trial_dirname_creator=_own_id,
         )
@@ -70,6 +72,21 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._running: dict[str, Trial] = {}
+        self._hung: dict[str, str] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker has taken a trial."""
+        self._running[trial.trial_id] = trial
+        self._driver.is_working(trial.trial_id)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Kill the workers that hang; Ray then finds them dead."""
+        for trial_id, reason in self._driver.hung().items():
+            actor = self._running[trial_id].temporary_state.ray_actor
+            if trial_id not in self._hung and actor is not None:
+                self._hung[trial_id] = reason
+                ray.kill(actor)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -85,11 +102,11 @@ class Recorder(Callback):  # type: ignore[misc]
         self._driver.ended(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial's worker has died more often than is put up with."""
-        error = trial.get_pickled_error()
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason was given"]
-        cause = lines[-1] if "Traceback" in str(error) or "ray::" in lines[0] else lines[0]
-        self._driver.died(trial.trial_id, f"its worker died {trial.num_failures} times, the last time: {cause}")
+        """A trial's worker has died."""
+        cause, reason = death_of(trial)
+        if hung := self._hung.pop(trial.trial_id, None):
+            cause, reason = "surroundings", hung
+        self._driver.died(trial.trial_id, cause, reason)
 
 
 class StopWhenTold(Stopper):  # type: ignore[misc]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,21 @@ from mtsearch.config.rungs import draw_bracket, rungs_of
 from mtsearch.config.schedulers import Asha, Hyperband
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, DataError, MtsearchError, RunError
-from mtsearch.search.events import Event, EventLog, Infeasible, Reported, Started, Stopped, StopStatus, Suggested
+from mtsearch.search.events import (
+    Event,
+    EventLog,
+    Infeasible,
+    Reported,
+    Retried,
+    Started,
+    Stopped,
+    StopStatus,
+    Suggested,
+)
+from mtsearch.search.faults import Cause
 from mtsearch.search.observer import Observer
 from mtsearch.search.proposals import Proposals, trial_name
-from mtsearch.search.results import Tables, retain, write_trial_config
+from mtsearch.search.results import Tables, retain, retain_attempt, write_trial_config
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.trial import TOLD, Assignment
 from mtsearch.training.preflight import DataHashes
@@ -30,6 +42,8 @@ from mtsearch.training.report import Objective
 __all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "over"]
 
 _MOST_INFEASIBLE_IN_A_ROW = 100
+_LEAST_HANG_SECONDS = 3600.0  # of search.hang_limit auto
+_FIRST_WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,10 @@ class Driver:
         self._data_root = data_root
         self._waiting = deque(trial.trial_id for trial in state.open)
         self._outcomes: dict[str, tuple[str, str]] = {}
+        self._causes: dict[str, Cause] = {}
+        self._heard: dict[str, float] = {}
+        self._longest_wait: float | None = None
+        self._failures_in_a_row = 0
         self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -138,6 +156,11 @@ class Driver:
         for trial in state.trials.values():
             self._check_data(trial, trial.data)
         retain(folder, state, space.search.keep, space.objectives, self._gone)
+
+    @property
+    def max_retries(self) -> int:
+        """How often in a row what failed by no fault of its own is tried again."""
+        return self._space.search.max_retries
 
     @property
     def is_exhausted(self) -> bool:
@@ -161,12 +184,13 @@ class Driver:
         """A trial to run and its id; None if there is no room, or none to run."""
         if self.is_exhausted or len(self._outcomes) >= self._footprint.concurrency:
             return None
-        trial_id = self._waiting.popleft() if self._waiting else self._suggest()
-        if trial_id is None:
-            return None
-        self._outcomes[trial_id] = ("running", "")
-        trial = self.state.trials[trial_id]
-        write_trial_config(self._folder, trial_id, trial.config)
+        with self._faults_kept():
+            trial_id = self._waiting.popleft() if self._waiting else self._suggest()
+            if trial_id is None:
+                return None
+            self._outcomes[trial_id] = ("running", "")
+            trial = self.state.trials[trial_id]
+            write_trial_config(self._folder, trial_id, trial.config)
         return trial_id, self.assignment(trial)
 
     def _suggest(self) -> str | None:
@@ -229,15 +253,31 @@ class Driver:
             cpus=self._footprint.cpus,
             gpus=self._footprint.gpus,
             objective=Objective.of(self._space.search),
+            micro_batch_size=trial.micro_batch_size,
+            wait_seconds=self._wait_seconds(trial),
         )
+
+    def _wait_seconds(self, trial: TrialState) -> float:
+        """Storage and networks are given time to come back; a worker that died is replaced at once."""
+        is_raised = self._causes.get(trial.trial_id) == "surroundings"
+        return _FIRST_WAIT_SECONDS * 4 ** (trial.num_retries - 1) if is_raised and trial.num_retries else 0.0
 
     def result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """A worker has said something of a trial; see :mod:`mtsearch.search.trial`."""
+        if result["attempt"] is not None and result["attempt"] < self.state.trials[trial_id].attempts:
+            return  # a worker that was cut off has come back, and another one has taken its place
+        with self._faults_kept():
+            self._take_in(trial_id, result)
+
+    def _take_in(self, trial_id: str, result: Mapping[str, Any]) -> None:
         now = time.time()
+        waited = self.is_working(trial_id)
         if result["outcome"] == "started":
             self.record(Started(time=now, trial_id=trial_id, attempt=result["attempt"], node=result["node"]))
             return
         self._outcomes[trial_id] = (result["outcome"], result["reason"])
+        if result["outcome"] == "failed":
+            self._causes[trial_id] = result["cause"]
         if TOLD not in result:
             return
         told = json.loads(result[TOLD])
@@ -246,6 +286,7 @@ class Driver:
             self._check_data(trial, told["data"])
         if told["report"]["evaluation"] <= trial.evaluation:
             return  # told once more after an interruption
+        self._longest_wait = max(waited, self._longest_wait or 0.0)
         self.record(
             Reported(
                 time=now,
@@ -257,6 +298,29 @@ class Driver:
             )
         )
         self._proposals.report(trial)
+        if trial.attempts > 1:
+            retain_attempt(self._folder, trial)
+
+    def is_working(self, trial_id: str) -> float:
+        """A trial's worker has begun, or has said something; gives the seconds since it did before."""
+        now = time.monotonic()
+        before = self._heard.get(trial_id, now)
+        self._heard[trial_id] = now
+        return now - before
+
+    def hung(self) -> dict[str, str]:
+        """The trials whose workers have said nothing for too long, and since when, in words."""
+        limit = self._space.search.hang_limit
+        if limit == "auto":
+            limit = None if self._longest_wait is None else max(_LEAST_HANG_SECONDS, 20 * self._longest_wait)
+        if limit is None:
+            return {}
+        now = time.monotonic()
+        silent = {trial_id: now - heard for trial_id, heard in self._heard.items() if now - heard > limit}
+        return {
+            trial_id: f"its worker said nothing for {seconds:.0f} s and was killed (search.hang_limit: {limit:g} s)"
+            for trial_id, seconds in silent.items()
+        }
 
     def _check_data(self, trial: TrialState, data: Mapping[str, Mapping[str, str]]) -> None:
         for task, found in data.items():
@@ -295,29 +359,112 @@ class Driver:
 
     def ended(self, trial_id: str) -> None:
         """A trial has stopped: by itself, or because the trial scheduler wants no more of it."""
-        outcome, reason = self._outcomes.pop(trial_id)
-        if outcome == "running":
-            evaluation = self.state.trials[trial_id].evaluation
-            self._stop_trial(trial_id, "pruned", f"the trial scheduler stopped it after evaluation {evaluation}")
-        else:
-            statuses: dict[str, StopStatus] = {"finished": "completed", "diverged": "diverged", "failed": "failed"}
-            self._stop_trial(trial_id, statuses[outcome], reason)
+        outcome, reason = self._outcomes[trial_id]
+        with self._faults_kept():
+            if outcome == "running":
+                evaluation = self.state.trials[trial_id].evaluation
+                self._stop_trial(trial_id, "pruned", f"the trial scheduler stopped it after evaluation {evaluation}")
+            elif outcome == "failed":
+                self._failed(trial_id, self._causes[trial_id], reason)
+            else:
+                statuses: dict[str, StopStatus] = {"finished": "completed", "diverged": "diverged"}
+                self._stop_trial(trial_id, statuses[outcome], reason)
 
-    def died(self, trial_id: str, reason: str) -> None:
-        """A trial's worker has gone too often, for a reason that is not the trial's."""
+    def died(self, trial_id: str, cause: Cause, reason: str) -> None:
+        """A trial's worker has gone."""
+        self._causes.pop(trial_id, None)
+        with self._faults_kept():
+            self._failed(trial_id, cause, reason)
+
+    def _failed(self, trial_id: str, cause: Cause, reason: str) -> None:
+        """An attempt has failed: the trial is tried again where that may help, else given up."""
+        trial = self.state.trials[trial_id]
+        batch_size = trial.config["training"]["batch_size"]
+        match cause:
+            case "disk":  # no trial can go on; none has failed
+                self._end(
+                    RunError(
+                        f"{self._folder}: trials must be able to write, but {trial_id} on {trial.node} found its disk "
+                        f"full: {reason}; make room, and the same command goes on"
+                    )
+                )
+            case "surroundings" if self.must_stop:  # interrupted with all others
+                pass
+            case "surroundings" if trial.num_retries < self.max_retries:
+                self._retry(trial, reason, trial.micro_batch_size)
+            case "memory" if trial.micro_batch_size is None and batch_size > 1:
+                self._retry(trial, reason, -(-batch_size // 2))
+            case "memory":
+                size = trial.micro_batch_size or batch_size
+                told = f"with {size} example{'s' if size > 1 else ''} in a forward pass it ran {reason}"
+                self._stop_trial(trial_id, "infeasible", told)
+            case _:
+                self._stop_trial(trial_id, "failed", reason)
+
+    def _retry(self, trial: TrialState, reason: str, micro_batch_size: int | None) -> None:
+        self._forget(trial.trial_id)
+        self.record(
+            Retried(
+                time=time.time(),
+                trial_id=trial.trial_id,
+                attempt=trial.attempts,
+                reason=reason,
+                micro_batch_size=micro_batch_size,
+            )
+        )
+        self._waiting.appendleft(trial.trial_id)
+
+    def _forget(self, trial_id: str) -> None:
+        """No worker has this trial any more."""
         self._outcomes.pop(trial_id, None)
-        self._stop_trial(trial_id, "failed", reason)
+        self._heard.pop(trial_id, None)
 
     def interrupt(self) -> None:
         """The running trials have been stopped where they were."""
-        for trial_id in list(self._outcomes):
-            del self._outcomes[trial_id]
+        waiting = [trial_id for trial_id in self._waiting if self.state.trials[trial_id].status == "running"]
+        for trial_id in [*self._outcomes, *waiting]:
             self._stop_trial(trial_id, "interrupted", self.stop_reason or "the search ended")
 
     def _stop_trial(self, trial_id: str, status: StopStatus, reason: str) -> None:
+        self._forget(trial_id)
         self.record(Stopped(time=time.time(), trial_id=trial_id, status=status, reason=reason))
         self._proposals.tell(self.state.trials[trial_id])
         retain(self._folder, self.state, self._space.search.keep, self._space.objectives, self._gone)
+        if status == "interrupted":
+            return
+        self._failures_in_a_row = self._failures_in_a_row + 1 if status in ("failed", "infeasible") else 0
+        if self._failures_in_a_row == self._space.search.max_failures_in_a_row:
+            self._end(
+                RunError(
+                    f"{self._folder}: {self._failures_in_a_row} trials in a row failed "
+                    f"(search.max_failures_in_a_row), the last one, {trial_id}: {reason}; put that right, and the same "
+                    "command goes on with other trials"
+                )
+            )
+
+    def _end(self, fault: MtsearchError) -> None:
+        """Have the search end with this error, and what runs be interrupted."""
+        self.fault = self.fault or fault
+        self.stop(str(fault))
+
+    @contextmanager
+    def _faults_kept(self) -> Iterator[None]:
+        """Keep what ends the search: Ray makes text of what is raised in its loop.
+
+        Raises:
+            RunError: the run folder cannot be written.
+        """
+        try:
+            yield
+        except OSError as error:
+            self.fault = RunError(
+                f"{self._folder}: the run folder must be writable, but got: {error}; put that right, and the same "
+                "command goes on"
+            )
+            raise self.fault from error
+        except MtsearchError as error:
+            self.fault = error
+            raise
 
     def record(self, event: Event) -> None:
         """Write an event; take it in; let the observer and the tables know.
@@ -325,16 +472,10 @@ class Driver:
         Raises:
             RunError: the run folder cannot be written.
         """
-        try:
+        with self._faults_kept():
             self._log.append(event)
             self.state.apply(event)
             self._tables.add(event)
             if self._observer is not None:
                 self._observer.on_event(event, self.state)
             self._tables.refresh(self.state)
-        except OSError as error:
-            self.fault = RunError(f"{self._folder}: the run folder must be writable, but got: {error}")
-            raise self.fault from error
-        except MtsearchError as error:
-            self.fault = error  # Ray makes text of what is raised in its loop
-            raise

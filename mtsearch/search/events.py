@@ -26,6 +26,7 @@ __all__ = [
     "Infeasible",
     "Reported",
     "Retrained",
+    "Retried",
     "RunEnded",
     "RunStarted",
     "RungUnit",
@@ -38,7 +39,7 @@ __all__ = [
 
 EVENTS = "events.jsonl"
 
-StopStatus = Literal["completed", "pruned", "diverged", "failed", "interrupted"]
+StopStatus = Literal["completed", "pruned", "diverged", "infeasible", "failed", "interrupted"]
 RungUnit = Literal["evaluations", "examples"]
 
 
@@ -152,8 +153,27 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """An attempt at a trial has failed, and another one will go on from its last checkpoint.
+
+    Attributes:
+        attempt: the one that failed; 0 if it had not begun.
+        reason: why, in words.
+        micro_batch_size: examples in one forward pass from now on, at most; None for whole batches.
+    """
+
+    time: float
+    trial_id: str
+    attempt: int
+    reason: str
+    micro_batch_size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """A trial has ended; an interrupted one is taken up again by the next driver.
+
+    One that is infeasible here has run, and ran out of memory.
 
     Attributes:
         reason: why, in words.
@@ -191,7 +211,7 @@ class RunEnded:
     reason: str
 
 
-Event = RunStarted | Suggested | Infeasible | Started | Reported | Stopped | Retrained | RunEnded
+Event = RunStarted | Suggested | Infeasible | Started | Reported | Retried | Stopped | Retrained | RunEnded
 
 _KINDS: dict[str, type[Event]] = {
     "run_started": RunStarted,
@@ -199,6 +219,7 @@ _KINDS: dict[str, type[Event]] = {
     "infeasible": Infeasible,
     "started": Started,
     "reported": Reported,
+    "retried": Retried,
     "stopped": Stopped,
     "retrained": Retrained,
     "run_ended": RunEnded,

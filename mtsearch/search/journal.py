@@ -30,7 +30,9 @@ class JournalFile(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write these operations."""
         lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
-        self._file.write(b"".join(lines))
+        unwritten = memoryview(b"".join(lines))
+        while unwritten:  # a disk that is filling up takes a part, and refuses the rest the next time
+            unwritten = unwritten[self._file.write(unwritten) :]
         self._unread.extend(lines)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:

@@ -31,7 +31,17 @@ from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table
 
-__all__ = ["Tables", "kept", "retain", "trial_folder", "trial_row", "write_json", "write_text", "write_trial_config"]
+__all__ = [
+    "Tables",
+    "kept",
+    "retain",
+    "retain_attempt",
+    "trial_folder",
+    "trial_row",
+    "write_json",
+    "write_text",
+    "write_trial_config",
+]
 
 _SHARE_OF_TIME = 0.03
 _SECONDS_BETWEEN = 2.0
@@ -180,9 +190,10 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
         "trial_id": trial.trial_id,
         "number": trial.number,
         "status": trial.status,
-        "stop_reason": trial.reason,
+        "stop_reason": trial.stop_reason,
         "rung": trial.rung,
         "attempts": trial.attempts,
+        "micro_batch_size": trial.micro_batch_size,
         "config_hash": trial.config_hash,
         "tasks": trial.tasks or None,
         "seed": trial.config["training"]["seed"] if trial.config else None,
@@ -263,3 +274,17 @@ def retain(folder: Path, state: RunState, keep: Keep, objectives: Mapping[str, D
                 (checkpoint / "predictions.parquet").unlink(missing_ok=True)
         if not best_and_last:
             gone.add(trial.trial_id)
+
+
+def retain_attempt(folder: Path, trial: TrialState) -> None:
+    """Delete the checkpoints of a running trial's earlier attempts, but the best: its last is of the attempt that runs.
+
+    Args:
+        folder: the run folder.
+        trial: whose last evaluation was told by its last attempt.
+    """
+    for checkpoint in trial_folder(folder, trial.trial_id).glob("attempt-*/checkpoints/*"):
+        relative = checkpoint.relative_to(folder)
+        is_earlier = int(relative.parts[2].split("-")[1]) < trial.attempts
+        if is_earlier and relative.as_posix() not in (trial.best_checkpoint, trial.last_checkpoint):
+            shutil.rmtree(checkpoint, ignore_errors=True)

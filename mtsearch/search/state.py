@@ -18,6 +18,7 @@ from mtsearch.search.events import (
     Infeasible,
     Reported,
     Retrained,
+    Retried,
     RunEnded,
     RungUnit,
     RunStarted,
@@ -38,6 +39,9 @@ class TrialState:
     Attributes:
         status: of the table; ``running`` from suggestion on.
         attempts: how often it was started.
+        retried: why it was tried again, each time.
+        num_retries: how often it was since its last evaluation.
+        micro_batch_size: examples in one forward pass, at most, since it ran out of memory; None if it did not.
         rung: rungs of the trial scheduler passed; None where it has none.
         bracket: of the trial scheduler.
         scores: of each evaluation.
@@ -57,6 +61,9 @@ class TrialState:
     status: Status = "running"
     reason: str | None = None
     attempts: int = 0
+    retried: list[str] = field(default_factory=list)
+    num_retries: int = 0
+    micro_batch_size: int | None = None
     rung: int | None = None
     node: str | None = None
     precision: str | None = None
@@ -90,6 +97,12 @@ class TrialState:
     def score(self) -> float:
         """Its best score; -inf before the first."""
         return -math.inf if self.best_score is None else self.best_score
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it stopped, and why it was tried again before that, in words."""
+        again = f"tried again after: {' | '.join(self.retried)}" if self.retried else None
+        return "; ".join(filter(None, (self.reason, again))) or None
 
     @property
     def gpu_seconds(self) -> float:
@@ -198,16 +211,23 @@ class RunState:
                     reason=event.reason,
                     ended_at=event.time,
                 )
-            case Started():
-                self._started(self.trials[event.trial_id], event)
-            case Reported():
-                self._reported(self.trials[event.trial_id], event)
-            case Stopped():
-                self._stopped(self.trials[event.trial_id], event)
+            case Started() | Reported() | Retried() | Stopped():
+                self._tell(self.trials[event.trial_id], event)
             case Retrained():
                 self.retrained = event.checkpoint
             case RunEnded():
                 self.ended = event.reason
+
+    def _tell(self, trial: TrialState, event: Started | Reported | Retried | Stopped) -> None:
+        match event:
+            case Started():
+                self._started(trial, event)
+            case Reported():
+                self._reported(trial, event)
+            case Retried():
+                self._retried(trial, event)
+            case Stopped():
+                self._stopped(trial, event)
 
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
@@ -227,7 +247,7 @@ class RunState:
     def _reported(self, trial: TrialState, event: Reported) -> None:
         report = event.report
         trial.precision, trial.data = event.precision, event.data or trial.data
-        trial.evaluation = report["evaluation"]
+        trial.evaluation, trial.num_retries = report["evaluation"], 0
         trial.step, trial.epoch = report["step"], report["epoch"]
         trial.examples_seen, trial.seconds = report["examples_seen"], report["seconds"]
         trial.facts = report["facts"]
@@ -244,6 +264,11 @@ class RunState:
         if self.rungs is not None:
             reached = trial.examples_seen if self.rung_unit == "examples" else trial.evaluation
             trial.rung = sum(rung <= reached for rung in self.rungs[trial.bracket :])
+
+    def _retried(self, trial: TrialState, event: Retried) -> None:
+        trial.retried.append(event.reason)
+        trial.num_retries += 1
+        trial.micro_batch_size = event.micro_batch_size
 
     def _stopped(self, trial: TrialState, event: Stopped) -> None:
         trial.status, trial.reason, trial.ended_at = event.status, event.reason, event.time
@@ -292,7 +317,7 @@ class RunState:
         """
         contests: dict[str, list[tuple[bool, float, TrialState]]] = {}
         for trial in self.trials.values():
-            if trial.best_score is not None:
+            if trial.best_score is not None and trial.status != "infeasible":
                 contest = trial.tasks if self.scores_own_tasks else ""
                 contests.setdefault(contest, []).append((*self._merit(trial), trial))
         for scored in contests.values():

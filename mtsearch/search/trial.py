@@ -1,8 +1,7 @@
 """The one seam between Ray and the trainer: runs in a worker, one trial after another.
 
 What a worker says of a trial is a plain dict for each step: first that it has ``started``, then each evaluation,
-with the outcome ``running``, ``finished`` or ``diverged``; or that the trial ``failed``, which ends this trial and
-nothing else.
+with the outcome ``running``, ``finished`` or ``diverged``; or that the attempt ``failed``, and whose doing that was.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import logging
 import platform
 import sys
-import traceback
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from ray import tune
 from ray.tune.result import DONE
 
 from mtsearch.data.source import SplitName
-from mtsearch.errors import MtsearchError, RunError
+from mtsearch.search.faults import Cause, cause_of, reason_of
 from mtsearch.training.report import Objective
 
 __all__ = ["TOLD", "Assignment", "Trial", "attempt", "train_until"]
@@ -47,6 +46,8 @@ class Assignment:
         gpus: 0 trains on the CPU.
         objective: what it is for.
         train_on: the splits.
+        micro_batch_size: as in :class:`mtsearch.training.place.Place`.
+        wait_seconds: before anything else.
     """
 
     run_folder: str
@@ -57,6 +58,8 @@ class Assignment:
     gpus: float
     objective: Objective
     train_on: tuple[SplitName, ...] = ("train",)
+    micro_batch_size: int | None = None
+    wait_seconds: float = 0.0
 
     def to_ray(self) -> dict[str, Any]:
         """As Ray's config: one text, which Ray need not copy, flatten or look into."""
@@ -105,28 +108,33 @@ def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
 
     It writes under a folder ``attempt-K`` of its own alone: a worker that was cut off and comes back does no harm.
     """
-    reason = ""
+    failure: tuple[Cause, str] | None = None
+    number: int | None = None
+    time.sleep(assignment.wait_seconds)
     try:
-        place = Path(assignment.run_folder) / assignment.place
-        if not Path(assignment.run_folder).is_dir():
-            raise RunError(
+        if Path(assignment.run_folder).is_dir():
+            place = Path(assignment.run_folder) / assignment.place
+            number = _claim(place)
+            with _logged(place / f"attempt-{number}" / "log.txt"):
+                yield {"outcome": "started", "attempt": number, "node": platform.node()}
+                try:
+                    yield from _train(assignment, place, number)
+                except Exception:
+                    logger.exception("the trial failed")
+                    raise
+        else:
+            failure = (
+                "surroundings",
                 f"{assignment.run_folder}: the run folder must be on storage that every node shares, "
-                f"but {platform.node()} does not see it"
+                f"but {platform.node()} does not see it",
             )
-        number = _claim(place)
-        with _logged(place / f"attempt-{number}" / "log.txt"):
-            yield {"outcome": "started", "attempt": number, "node": platform.node()}
-            try:
-                yield from _train(assignment, place, number)
-            except Exception:
-                logger.exception("the trial failed")
-                raise
     except Exception as error:
-        reason = _one_line(error)
+        failure = cause_of(error), reason_of(error)
     finally:
         _free_memory()
-    if reason:
-        yield {"outcome": "failed", "reason": reason, DONE: True}
+    if failure is not None:
+        cause, reason = failure
+        yield {"outcome": "failed", "attempt": number, "cause": cause, "reason": reason, DONE: True}
 
 
 def train_until(assignment: Assignment, evaluation: int) -> dict[str, Any]:
@@ -170,6 +178,7 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
             data_root=Path(assignment.data_root) if assignment.data_root else None,
             cpus=assignment.cpus,
             device="cuda" if assignment.gpus else "cpu",
+            micro_batch_size=assignment.micro_batch_size,
         ),
         assignment.objective,
         resume_from=resume_from,
@@ -198,6 +207,7 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
             has_score = report.outcome != "diverged"
             yield {
                 "outcome": report.outcome,
+                "attempt": number,
                 "reason": report.reason,
                 DONE: report.outcome != "running",
                 # What the trial scheduler reads. A diverged trial has no score that could enter a rung.
@@ -228,16 +238,6 @@ def _logged(path: Path) -> Iterator[None]:
         ours.setLevel(level)
         root.removeHandler(handler)
         handler.close()
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, MtsearchError):
-        return str(error)
-    text = " ".join(str(error).split())[:300]
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return f"out of memory: {text or type(error).__name__}; take a smaller training.batch_size"
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
 
 
 def _free_memory() -> None:

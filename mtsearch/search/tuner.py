@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -28,11 +28,12 @@ from ray.tune.schedulers import TrialScheduler
 from mtsearch.config.rungs import most_evaluations, rungs_of
 from mtsearch.config.schedulers import Asha
 from mtsearch.config.space import SearchSpace, diff
-from mtsearch.errors import RunError
+from mtsearch.errors import MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
 from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Retrained, RunEnded, RunStarted, read_events
+from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.observer import Observer
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.results import Tables, write_json, write_text
@@ -44,7 +45,6 @@ from mtsearch_analysis.tables import Direction, Status
 
 __all__ = ["FrontTrial", "Outcome", "run_search"]
 
-_DEATHS_OF_A_WORKER = 3  # that a trial survives; what the trial itself raises is never tried again
 _PACKAGES = ("mtsearch", "torch", "transformers", "accelerate", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 
@@ -200,6 +200,10 @@ def run_search(
                             _retrain(driver, folder, signals)
                         reason = signals[0] if signals else finished_because(state, space) or "the search was stopped"
                     driver.record(RunEnded(time=time.time(), reason=reason))
+                except MtsearchError as error:
+                    with suppress(MtsearchError):  # where the disk is full, that is all there is to say
+                        driver.record(RunEnded(time=time.time(), reason=str(error)))
+                    raise
                 finally:
                     tables.refresh(state, now=True)
                     write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
@@ -290,7 +294,7 @@ def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: 
     }
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        with environment(settings), _quiet("ray.tune", "ray.train"):
+        with environment(settings), _quiet("ray.tune", "ray.train"), memory_deaths_as_deaths():
             # Not Tuner, which is the same behind a pickle of all that it is given and a grid of results in memory.
             tune.run(
                 Trial,
@@ -300,7 +304,6 @@ def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: 
                 scheduler=scheduler,
                 stop=StopWhenTold(driver),
                 callbacks=[Recorder(driver)],
-                max_failures=_DEATHS_OF_A_WORKER,
                 reuse_actors=True,
                 raise_on_failed_trial=False,
                 verbose=0,
@@ -346,7 +349,7 @@ def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
         train_on=("train", "dev"),
     )
     task = ray.remote(train_until).options(
-        num_cpus=assignment.cpus, num_gpus=assignment.gpus, max_retries=_DEATHS_OF_A_WORKER
+        num_cpus=assignment.cpus, num_gpus=assignment.gpus, max_retries=driver.max_retries
     )
     reference = task.remote(assignment, winner.best_evaluation)
     while not ray.wait([reference], timeout=0.2)[0]:
@@ -394,11 +397,11 @@ def _stop_signals(driver: Driver) -> Iterator[list[str]]:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Have these loggers say errors alone for a while."""
+    """Have these loggers say nothing for a while: what went wrong is told in our words, once."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

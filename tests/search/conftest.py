@@ -99,7 +99,7 @@ def report(
 
 
 def said(
-    evaluation: int, score: float | None, outcome: str = "running", reason: str = "", **changes: Any
+    evaluation: int, score: float | None, outcome: str = "running", reason: str = "", attempt: int = 1, **changes: Any
 ) -> dict[str, Any]:
     """What a worker says of an evaluation."""
     told = {
@@ -108,7 +108,14 @@ def said(
         "precision": "fp32",
         "data": {"sentiment": {"origin": "path", "where": "there", "hash": "abcd"}} if evaluation == 1 else None,
     }
-    return {"outcome": outcome, "reason": reason, "evaluation": evaluation, "score": score, "told": json.dumps(told)}
+    return {
+        "outcome": outcome,
+        "attempt": attempt,
+        "reason": reason,
+        "evaluation": evaluation,
+        "score": score,
+        "told": json.dumps(told),
+    }
 
 
 class Story:

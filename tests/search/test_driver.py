@@ -58,7 +58,12 @@ class Drive:
         return trial_id
 
     def say(self, trial_id: str, *args: Any, **changes: Any) -> None:
-        self.driver.result(trial_id, said(*args, **changes))
+        self.driver.result(trial_id, said(*args, attempt=self.state.trials[trial_id].attempts, **changes))
+
+    def fail(self, trial_id: str, cause: str, reason: str = "boom") -> None:
+        attempt = self.state.trials[trial_id].attempts
+        self.driver.result(trial_id, {"outcome": "failed", "attempt": attempt, "cause": cause, "reason": reason})
+        self.driver.ended(trial_id)
 
     def finish(self, trial_id: str, score: float) -> None:
         self.say(trial_id, 1, score, "finished", "all done")
@@ -106,10 +111,10 @@ def test_how_a_trial_ended_is_told_by_the_trainer_and_else_it_was_pruned(begin: 
     drive.say(completed, 1, 0.5, "finished", "all 1 epochs done")
     drive.say(pruned, 1, 0.1)
     drive.say(diverged, 1, None, "diverged", "the loss became nan")
-    drive.driver.result(failed, {"outcome": "failed", "reason": "boom"})
-    for trial_id in (completed, pruned, diverged, failed):
+    for trial_id in (completed, pruned, diverged):
         drive.driver.ended(trial_id)
-    drive.driver.died(died, "its worker died")
+    drive.fail(failed, "trial")
+    drive.driver.died(died, "trial", "its worker died")
     told = {trial.trial_id: (trial.status, trial.reason) for trial in drive.state.trials.values()}
     assert told == {
         completed: ("completed", "all 1 epochs done"),
@@ -321,3 +326,161 @@ def test_the_goal_ends_the_search_and_what_runs_with_it(begin: Callable[..., Dri
     drive.driver.interrupt()
     assert drive.state.trials[first].status == "interrupted"
     assert finished_because(drive.state, drive.space) == "the goal of 0.8 is reached: t0001 has 0.8000"
+
+
+def test_what_a_trial_raises_by_itself_is_never_tried_again(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    failed = drive.start()
+    drive.fail(failed, "trial", "ValueError: no")
+    assert (drive.state.trials[failed].status, drive.state.trials[failed].stop_reason) == ("failed", "ValueError: no")
+    assert drive.start() != failed
+
+
+def test_a_trial_whose_surroundings_fail_is_tried_again_and_then_given_up_with_every_reason(
+    begin: Callable[..., Drive],
+) -> None:
+    drive = begin({"max_retries": 2})
+    trial_id = drive.start()
+    waits = []
+    for reason in ("stale", "reset"):
+        drive.fail(trial_id, "surroundings", reason)
+        waits.append(drive.driver.assignment(drive.state.trials[trial_id]).wait_seconds)
+        assert drive.start() == trial_id
+    assert waits == [2.0, 8.0]
+    drive.driver.died(trial_id, "surroundings", "its worker died")
+    trial = drive.state.trials[trial_id]
+    assert (trial.status, trial.attempts) == ("failed", 3)
+    assert trial.stop_reason == "its worker died; tried again after: stale | reset"
+
+
+def test_an_evaluation_between_gives_a_trial_its_retries_back(begin: Callable[..., Drive]) -> None:
+    drive = begin({"max_retries": 1})
+    trial_id = drive.start()
+    for evaluation in (1, 2, 3):
+        drive.say(trial_id, evaluation, 0.5)
+        drive.driver.died(trial_id, "surroundings", "its worker died")
+        assert drive.driver.assignment(drive.state.trials[trial_id]).wait_seconds == 0
+        assert drive.start() == trial_id
+    drive.driver.died(trial_id, "surroundings", "its worker died")
+    assert drive.state.trials[trial_id].status == "failed"
+
+
+def test_a_trial_out_of_memory_is_tried_once_with_half_a_batch_and_then_is_infeasible(
+    begin: Callable[..., Drive], tmp_path: Path
+) -> None:
+    drive = begin({"trials": 2, "scheduler": {"name": "none"}}, training={"epochs": 2, "batch_size": 9})
+    first, second = drive.start(), drive.start()
+    drive.fail(first, "memory", "out of memory: tried to allocate 2 GiB")
+    resumed = begin({"trials": 2, "scheduler": {"name": "none"}}, training={"epochs": 2, "batch_size": 9})
+    assert [resumed.start(), resumed.start()] == [first, second]
+    assert resumed.driver.assignment(resumed.state.trials[first]).micro_batch_size == 5
+    assert resumed.driver.assignment(resumed.state.trials[second]).micro_batch_size is None
+    resumed.fail(first, "memory", "out of memory: tried to allocate 1 GiB")
+    trial = resumed.state.trials[first]
+    assert trial.status == "infeasible"
+    assert trial.reason == "with 5 examples in a forward pass it ran out of memory: tried to allocate 1 GiB"
+    assert resumed.start() == "t0002"  # as with other infeasible ones, another takes its place
+    assert fold(read_events(tmp_path)) == resumed.state
+
+
+def test_a_full_disk_ends_the_search_and_fails_no_trial(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    first, second = drive.start(), drive.start()
+    drive.fail(first, "disk", "OSError: No space left on device")
+    assert drive.driver.must_stop
+    assert drive.driver.next_trial() is None
+    drive.driver.interrupt()
+    assert {drive.state.trials[trial_id].status for trial_id in (first, second)} == {"interrupted"}
+    assert "make room, and the same command goes on" in str(drive.driver.fault)
+
+
+def test_a_search_in_which_trial_after_trial_fails_ends_with_the_last_reason(begin: Callable[..., Drive]) -> None:
+    drive = begin({"max_failures_in_a_row": 3, "trials": 20})
+    for _ in range(2):
+        drive.fail(drive.start(), "trial")
+    drive.finish(drive.start(), 0.5)
+    for _ in range(3):
+        assert drive.driver.fault is None
+        drive.fail(drive.start(), "trial", "ValueError: no")
+    assert "3 trials in a row failed (search.max_failures_in_a_row), the last one, t0005: ValueError: no" in str(
+        drive.driver.fault
+    )
+    assert drive.driver.next_trial() is None
+
+
+def test_a_worker_that_was_cut_off_and_comes_back_is_not_listened_to(begin: Callable[..., Drive]) -> None:
+    drive = begin()
+    trial_id = drive.start()
+    drive.driver.died(trial_id, "surroundings", "its node is gone")
+    assert drive.start() == trial_id
+    drive.driver.result(trial_id, said(1, 0.1, attempt=1))
+    drive.driver.result(trial_id, {"outcome": "started", "attempt": 1, "node": "old"})
+    assert (drive.state.trials[trial_id].scores, drive.state.trials[trial_id].attempts) == ({}, 2)
+    drive.say(trial_id, 1, 0.5)
+    assert drive.state.trials[trial_id].scores == {1: 0.5}
+
+
+def test_a_trial_that_says_nothing_for_too_long_hangs(
+    begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtsearch.search import driver as module
+
+    clock = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    drive = begin({"hang_limit": "1m"})
+    silent, busy = drive.start(), drive.start()
+    clock = 50.0
+    drive.say(busy, 1, 0.5)
+    assert drive.driver.hung() == {}
+    clock = 61.0
+    assert drive.driver.hung() == {silent: "its worker said nothing for 61 s and was killed (search.hang_limit: 60 s)"}
+    drive.driver.died(silent, "surroundings", "it hung")
+    assert drive.driver.hung() == {}  # it waits for its turn
+
+
+def test_how_long_a_trial_may_be_silent_is_learned_from_those_before_it(
+    begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtsearch.search import driver as module
+
+    clock = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    drive = begin()
+    first, second = drive.start(), drive.start()
+    clock = 1e6
+    assert drive.driver.hung() == {}  # nobody knows yet how long an evaluation takes
+    clock = 1e6 + 200
+    drive.driver.is_working(first), drive.driver.is_working(second)
+    clock = 1e6 + 400
+    drive.say(first, 1, 0.5)
+    clock = 1e6 + 4100
+    assert drive.driver.hung() == {}
+    clock = 1e6 + 4300
+    assert list(drive.driver.hung()) == [second]
+
+
+def test_a_running_trial_keeps_the_best_checkpoint_of_its_earlier_attempts_alone(
+    begin: Callable[..., Drive], tmp_path: Path
+) -> None:
+    drive = begin()
+    trial_id = drive.start()
+    place = tmp_path / "trials" / trial_id
+
+    def save(attempt: int, evaluation: int) -> str:
+        folder = place / f"attempt-{attempt}/checkpoints/evaluation-{evaluation:04d}"
+        folder.mkdir(parents=True)
+        return folder.relative_to(tmp_path).as_posix()
+
+    def tell(evaluation: int, score: float, best: tuple[int, float], checkpoint: str) -> None:
+        result = said(evaluation, score, attempt=drive.state.trials[trial_id].attempts, best=best)
+        result["told"] = json.dumps({**json.loads(result["told"]), "checkpoint": checkpoint})
+        drive.driver.result(trial_id, result)
+
+    tell(1, 0.9, (1, 0.9), save(1, 1))
+    tell(2, 0.5, (1, 0.9), save(1, 2))
+    save(1, 3)  # of a report that was lost
+    drive.driver.died(trial_id, "surroundings", "its worker died")
+    drive.start()
+    tell(3, 0.6, (1, 0.9), save(2, 3))
+    left = sorted(path.relative_to(place).as_posix() for path in place.glob("*/checkpoints/*"))
+    assert left == ["attempt-1/checkpoints/evaluation-0001", "attempt-2/checkpoints/evaluation-0003"]

@@ -83,7 +83,7 @@ def test_a_trial_that_raises_has_failed_in_one_line_with_the_traceback_in_its_lo
 ) -> None:
     assignment = assign(encoder={"model": str(tmp_path / "nowhere")})
     _, failed = attempt(assignment)
-    assert (failed["outcome"], failed["done"]) == ("failed", True)
+    assert (failed["outcome"], failed["attempt"], failed["cause"], failed["done"]) == ("failed", 1, "trial", True)
     assert "nowhere" in failed["reason"]
     assert "\n" not in failed["reason"]
     log = (tmp_path / "trials/t0000/attempt-1/log.txt").read_text()
@@ -98,7 +98,8 @@ def test_running_out_of_memory_is_named_so(assign: Callable[..., Assignment], mo
         raise MemoryError
 
     monkeypatch.setattr(parts, "build", build)
-    assert list(attempt(assign()))[-1]["reason"] == "out of memory: MemoryError; take a smaller training.batch_size"
+    failed = list(attempt(assign()))[-1]
+    assert (failed["cause"], failed["reason"]) == ("memory", "out of memory: MemoryError")
 
 
 def test_a_diverged_trial_gives_no_score_to_the_trial_scheduler(

@@ -1,0 +1,130 @@
+"""What went wrong with an attempt at a trial, and whose doing it was: that decides whether the trial is tried again.
+
+Ray Tune's own retries are not used: it retries whatever happened, from the same settings.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from ray.air.execution._internal import actor_manager
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import tune_controller
+from ray.tune.experiment import Trial
+
+from mtsearch.errors import MtsearchError
+
+__all__ = ["Cause", "cause_of", "death_of", "memory_deaths_as_deaths", "reason_of"]
+
+Cause = Literal["trial", "surroundings", "memory", "disk"]
+"""Whose doing a failure was.
+
+``trial``: its configuration's, or the code's: it would come to the same again. ``surroundings``: a worker died or hung,
+a shared path or a connection was lost. ``memory``: it ran out of memory. ``disk``: the disk is full.
+"""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PASSING = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ENOLCK,
+        errno.EPIPE,
+        errno.EREMOTEIO,
+        errno.ENODEV,
+        errno.ENOTCONN,
+        errno.ESHUTDOWN,
+        errno.ETIMEDOUT,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETRESET,
+        errno.ENETUNREACH,
+    }
+)
+_RUST_ERRNO = re.compile(r"\(os error (\d+)\)")  # safetensors and tokenizers tell no errno in any other way
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Whose doing an exception was, by itself or by the one that it was raised from."""
+    found: BaseException | None = error
+    while found is not None:
+        if _is_memory(found):
+            return "memory"
+        code = _errno(found)
+        if code in _FULL:
+            return "disk"
+        if code in _PASSING or isinstance(found, ConnectionError | TimeoutError):
+            return "surroundings"
+        found = found.__cause__
+    return "trial"
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in one line, with the place in the code where it is not a person's mistake."""
+    if isinstance(error, MtsearchError):
+        return str(error)
+    text = " ".join(str(error).split())[:300]
+    if _is_memory(error):
+        return f"out of memory: {text or type(error).__name__}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def _is_memory(error: BaseException) -> bool:
+    # torch's class has that name, too; CUDA's allocator on the host, and the CPU's, raise a plain RuntimeError.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+    )
+
+
+def _errno(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    match = _RUST_ERRNO.search(str(error))
+    return int(match[1]) if match else None
+
+
+def death_of(trial: Trial) -> tuple[Cause, str]:
+    """Why a trial's worker died, from what Ray has written of it."""
+    text = str(trial.get_pickled_error() or trial.get_error() or "")
+    if "running low on memory" in text:  # Ray's memory monitor, before the kernel would
+        used = re.search(r"was (\S+ used / \S+ limit)", text)
+        return (
+            "memory",
+            f"out of memory: its worker was killed as its machine ran low ({used[1] if used else 'no figures'})",
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason was given"]
+    cause = lines[-1] if "Traceback" in text or "ray::" in lines[0] else lines[0]
+    detail = re.search(r"Worker exit detail: (.*?\.) ", text.replace("\n", " "))
+    return "surroundings", f"its worker died: {detail[1] if detail else cause}"
+
+
+@contextmanager
+def memory_deaths_as_deaths() -> Iterator[None]:
+    """Have Ray Tune take a worker that Ray's memory monitor has killed for one that died.
+
+    Ray (2.60) tells of it by an exception that is no ``RayActorError``, on which Tune ends the whole search:
+    "Caught unexpected exception".
+    """
+    modules: tuple[Any, ...] = (actor_manager, tune_controller)
+    for module in modules:
+        module.RayActorError = (RayActorError, OutOfMemoryError)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.RayActorError = RayActorError
