@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -356,3 +357,36 @@ def test_mixed_updates_tell_how_many_tasks_they_hold(start: Start) -> None:
     assert told == sum(len({batch.task for batch in update}) for update in updates) / len(updates)
     alone = start(**STILL, training=UNEVEN)
     assert not [m for m in train_updates(alone, plan(alone)[:1]).measurements if m.metric == "tasks_per_update"]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"sampler": MIXED, "surgery": {"name": "pcgrad"}},
+        {"optimizer": {"name": "sophiah", "lr": 1e-3, "hessian_interval": 2}},
+        {"regularizers": {"proximal": {"weight": 1.0}}},
+        {"training": {**UNEVEN, "individual_pretraining": {"epochs": 2}}},
+    ],
+    ids=["plain", "pcgrad", "sophiah", "proximal", "pretraining"],
+)
+def test_micro_batches_come_to_the_numbers_of_whole_batches(start: Start, sections: dict[str, Any]) -> None:
+    training = {**UNEVEN, "gradient_clip": 1.0, "interference_interval": 3, "batch_size": 8}
+    whole = start(**{**STILL, "training": training, **sections})
+    split = start(**{**STILL, "training": training, **sections})
+    split = replace(split, place=replace(split.place, micro_batch_size=3))
+    sizes = []
+    forward = split.state.model.forward
+
+    def look(batch: Any) -> Any:
+        sizes.append(len(batch.rows))
+        return forward(batch)
+
+    split.state.model.forward = look  # type: ignore[method-assign]
+    expected, found = list(fit(whole)), list(fit(split))
+    assert max(sizes) == 3
+    for one, other in zip(numbers(expected), numbers(found), strict=True):
+        assert other == pytest.approx(one, rel=2e-3, abs=2e-4)
+    assert [pair.num_measurements for pair in found[-1].interference] == [
+        pair.num_measurements for pair in expected[-1].interference
+    ]
