@@ -1,6 +1,6 @@
 """mtsearch: distributed hyperparameter search over multi-task transformer training.
 
-``search``, ``train``, ``load`` and ``export`` do what the commands of the same names do; see :mod:`mtsearch.api`.
+``search``, ``replicate``, ``train``, ``load`` and ``export`` do what the commands of the same names do; see :mod:`mtsearch.api`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtsearch.api import export, load, search, train
+    from mtsearch.api import export, load, replicate, search, train
 
-__all__ = ["__version__", "export", "load", "search", "train"]
+__all__ = ["__version__", "export", "load", "replicate", "search", "train"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that `import mtsearch` waits for neither torch nor Ray.
-    if name in ("export", "load", "search", "train"):
+    if name in ("export", "load", "replicate", "search", "train"):
         from mtsearch import api
 
         return getattr(api, name)

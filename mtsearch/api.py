@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from mtsearch.config.load import Source
     from mtsearch.config.space import SearchSpace
     from mtsearch.search.observer import Observer
+    from mtsearch.search.replication import Replication
     from mtsearch.search.tuner import Outcome
     from mtsearch.training.card import Origin
     from mtsearch.training.export import Exported
     from mtsearch.training.trained import TrainedModel
 
-__all__ = ["checkpoint_of", "data_folder", "export", "load", "recorded_data_folder", "search", "train"]
+__all__ = ["checkpoint_of", "data_folder", "export", "load", "recorded_data_folder", "replicate", "search", "train"]
 
 
 def search(
@@ -77,6 +78,79 @@ def search(
         extra_seconds=more_seconds,
         data_hashes=hashes,
     )
+
+
+def replicate(
+    folder: str | Path,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    singles: bool | None = None,
+    data: str | Path | None = None,
+    plugins: Sequence[str] = (),
+    address: str | None = None,
+    observer: Observer | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Replication:
+    """Train the best configs of a search with other seeds and score them on test, or go on: ``mtsearch replicate``.
+
+    What came of it is told by ``replication_table``, ``replication_tests`` and ``replication_verdict`` of
+    :mod:`mtsearch_analysis`.
+
+    Args:
+        folder: a run folder.
+        top: how many of the best configs; None takes what its space asks for, or 3.
+        seeds: how many seeds each; None takes what its space asks for, or 5.
+        singles: whether to train each task of the winner alone, too; None takes what its space says, or does.
+        data: the folder of data sets; None takes the one that the search had.
+        plugins: the modules that it was searched with; a run folder runs no code by itself.
+        address: as for :func:`search`.
+        observer: as for :func:`search`.
+        say: as for :func:`search`.
+
+    Raises:
+        MtsearchError: anything that a person has to put right, in one line.
+    """
+    from mtsearch.config.search import Replicate
+    from mtsearch.search.replication import replicate_run
+    from mtsearch.training.place import Place
+    from mtsearch.training.preflight import preflight
+    from mtsearch.training.report import Objective
+
+    for option, number in (("--top", top), ("--seeds", seeds)):
+        if number is not None and number < 1:
+            raise RunError(f"{option}: must be at least 1, but got {number}")
+    folder = Path(folder)
+    space = _space_of(folder, plugins)
+    given = {"top": top, "seeds": seeds, "singles": singles}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    asked = (space.search.replicate or Replicate()).model_copy(update=wanted)
+    root = data_folder(data or recorded_data_folder(folder / "trials"))
+    hashes = preflight(_one_at_a_time(space), Place(None, root), Objective.of(space.search), say or _unheard)
+    return replicate_run(space, folder, asked, data_root=root, data_hashes=hashes, observer=observer, address=address)
+
+
+def _space_of(folder: Path, plugins: Sequence[str]) -> SearchSpace:
+    """The space that a run was made for.
+
+    Raises:
+        RunError: there is no such run, or it needs plugins.
+    """
+    from mtsearch.config.load import load_space
+    from mtsearch.config.syntax import written
+    from mtsearch.config.yaml12 import parse
+
+    path = folder / "resolved.yaml"
+    try:
+        named = written(parse(path.read_text(encoding="utf-8"), str(path))).get("plugins")
+    except OSError as error:
+        raise RunError(f"{folder}: must be a run folder, but it holds no readable {path.name}") from error
+    if named and not plugins:
+        raise RunError(
+            f"{path}: this run needs {', '.join(named)}; name the module yourself, with plugins=[..] or --plugin, "
+            "since loading it runs its code"
+        )
+    return load_space(path, [f"plugins={json.dumps(list(plugins))}"] if plugins else ())
 
 
 def train(

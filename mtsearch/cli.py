@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import typer
 from rich.console import Console
 
 from mtsearch import __version__
-from mtsearch.errors import MtsearchError, RunError
+from mtsearch.errors import DataError, MtsearchError, RunError
 
 if TYPE_CHECKING:
     from mtsearch.search.tuner import Outcome
@@ -92,9 +93,45 @@ def run(
 
 
 @app.command()
+def replicate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    top: Annotated[int | None, typer.Option(help="So many of the best configs; 3 if the space does not say.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="So many seeds each; 5 if the space does not say.")] = None,
+    singles: Annotated[
+        bool | None, typer.Option("--singles/--no-singles", help="Each task of the winner alone, too; the default.")
+    ] = None,
+    plugin: PluginOption = None,
+    data: DataOption = None,
+    address: AddressOption = None,
+) -> None:
+    """Train the best configs of a run with other seeds and score them on test; go on with it if it was stopped."""
+    from mtsearch.api import replicate as train_again
+    from mtsearch.console import Watch, print_pairs
+
+    with Watch(console) as watch:
+        replication = train_again(
+            run_folder,
+            top=top,
+            seeds=seeds,
+            singles=singles,
+            data=data,
+            plugins=plugin or (),
+            address=address,
+            observer=watch,
+            say=watch.say,
+        )
+    _conclude_replication(run_folder)
+    print_pairs(console, [("report", str(_report(run_folder, None)))])
+    if replication.stopped is not None:
+        print_pairs(console, [("go on", f"{replication.stopped}; the same command takes it up where it stopped")])
+        raise typer.Exit(130)
+
+
+@app.command()
 def check(space: SpaceArgument, set_: SetOption = None) -> None:
     """Validate a space; print its dimensions, its conditionals and its size."""
     from mtsearch.config.load import load_space
+    from mtsearch.config.words import algorithm_in_words, scheduler_in_words
     from mtsearch.console import dimension_table, grid_text, objective_text
 
     loaded = load_space(space, set_ or ())
@@ -106,6 +143,9 @@ def check(space: SpaceArgument, set_: SetOption = None) -> None:
     if loaded.grid_size is not None:
         tried = grid_text(loaded.grid_size, loaded.num_trials())
         console.print(f"by grid: {tried}, one trial each", markup=False, highlight=False)
+    else:
+        console.print(f"by {algorithm_in_words(loaded)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(scheduler_in_words(loaded), markup=False, highlight=False, soft_wrap=True)
     if dimensions:
         console.print(dimension_table(loaded))
     if loaded.refused_share:
@@ -188,6 +228,8 @@ def evaluate(
     chosen: Literal["dev", "test"] = "dev" if split == "dev" else "test"
     root = data_folder(data or recorded_data_folder(checkpoint))
     scores = score(load(checkpoint, plugins=plugin or ()), chosen, task or (), root)
+    if not scores.metrics:
+        raise DataError(f"--split {split}: no task's data has such a split; {'; '.join(scores.left_out)}")
     print_pairs(console, [("model", f"{checkpoint}, on {split}"), *score_lines(scores)])
     print_pairs(console, [("left out", line) for line in scores.left_out])
     if out is not None:
@@ -340,10 +382,22 @@ def _conclude(outcome: Outcome, command: str) -> None:
     page = _report(outcome.folder, None) if has_winner or outcome.nearest is not None else None
     task_sets = task_set_table(_read_run(outcome.folder))
     print_outcome(console, outcome, page, command, task_sets.to_dict("records"))
+    _conclude_replication(Path(os.path.relpath(outcome.folder)))
     if not outcome.is_finished:
         raise typer.Exit(130)
     if not has_winner:  # every trial failed, or broke a constraint: the command has not done what it was asked
         raise typer.Exit(1)
+
+
+def _conclude_replication(folder: Path) -> None:
+    """What the best configs reach with other seeds, if they were tried."""
+    from mtsearch.console import print_replication
+    from mtsearch_analysis import replication_table, replication_verdict
+
+    run = _read_run(folder)
+    if len(run.replications):
+        rows = replication_table(run).to_dict("records")
+        print_replication(console, rows, replication_verdict(run), folder / "replications.parquet")
 
 
 def _report(folder: Path, out: Path | None) -> Path:

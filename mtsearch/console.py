@@ -35,6 +35,7 @@ __all__ = [
     "plan_lines",
     "print_outcome",
     "print_pairs",
+    "print_replication",
     "score_lines",
     "search_lines",
     "size",
@@ -120,8 +121,10 @@ class Watch:
 
     def on_event(self, event: Event, state: RunState) -> None:
         """Show what happened."""
-        from mtsearch.search.events import Reported, RunStarted
+        from mtsearch.search.events import Replicated, Reported, RunStarted
 
+        if isinstance(event, Replicated) and self._live is not None:
+            self.say(_line(event, state))
         if isinstance(event, RunStarted) and event.dashboard:
             self.say(f"Ray's dashboard, while this runs: {event.dashboard}")
         if isinstance(event, Reported):
@@ -148,8 +151,11 @@ class Watch:
         elif rankings:
             parts.append(f"best {rankings[0][0].best_score:.4f} ({rankings[0][0].trial_id})")
         if state.rungs:
-            passed = Counter(rung for trial in feasible for rung in range(1, (trial.rung or 0) + 1))
-            survivors = ", ".join(f"{passed[i]} at {r}" for i, r in enumerate(state.rungs, start=1))
+            passed = Counter(
+                rung for trial in feasible for rung in range(trial.bracket, trial.bracket + (trial.rung or 0))
+            )
+            shown = state.rungs[: max(passed, default=0) + 2]  # counted in examples, there is no last one
+            survivors = ", ".join(f"{passed[i]} at {rung:,}" for i, rung in enumerate(shown))
             parts.append(f"past the rungs: {survivors}")
         return _Headline(" · ".join(parts), self._begun)
 
@@ -203,7 +209,7 @@ def _task_metrics(state: RunState) -> list[str]:
 
 
 def _line(event: Event, state: RunState) -> str:
-    from mtsearch.search.events import Infeasible, Reported, Stopped, Suggested
+    from mtsearch.search.events import Infeasible, Replicated, ReplicationStarted, Reported, Stopped, Suggested
 
     match event:
         case Suggested():
@@ -221,6 +227,13 @@ def _line(event: Event, state: RunState) -> str:
         case Stopped():
             done = sum(not trial.is_open for trial in state.feasible)
             return f"{event.trial_id} {event.status}: {event.reason} [{done} of {state.target} trials done]"
+        case ReplicationStarted():
+            start = f", and the start point {event.start}" if event.start not in (None, *event.ranks) else ""
+            return f"training with other seeds: {', '.join(event.ranks)}{start}"
+        case Replicated():
+            parts = ((split, scores.get("mean_score")) for split, scores in (("dev", event.dev), ("test", event.test)))
+            told = ", ".join(f"{split} {score:.4f}" for split, score in parts if score is not None)
+            return f"{event.config_id} seed {event.seed} {event.status}: {told or event.reason}"
     return ""
 
 
@@ -229,7 +242,9 @@ def _params(params: Mapping[str, Any]) -> str:
 
 
 def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
-    """What is about to be searched, and where it is written."""
+    """What is about to be searched, how, and where it is written."""
+    from mtsearch.config.words import algorithm_in_words, scheduler_in_words
+
     search = space.search
     grid_size, num_trials = space.grid_size, space.num_trials()
     budget = [f"{num_trials} trials" if grid_size is None else grid_text(grid_size, num_trials)]
@@ -239,16 +254,11 @@ def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     budget += [f"until {search.patience} in a row are no better"] if search.patience else []
     budget += [f"until {search.primary} >= {search.goal:g}"] if search.goal is not None else []
     where = [("where", ", ".join(search.constraints))] if search.constraints else []
-    how = f"{len(space.dimensions())} dimensions by {search.algorithm.name}, {search.scheduler.name} stops trials"
+    how = [("proposing", algorithm_in_words(space)), ("stopping", scheduler_in_words(space))]
+    line = f"{space.name}: {len(space.dimensions())} dimensions; {', '.join(budget)}"
     if len(search.metrics) == 1:
-        line = f"{space.name}: {how}; {', '.join(budget)}, for {search.primary}"
-        return [("search", line), *where, ("run", str(folder))]
-    return [
-        ("search", f"{space.name}: {how}; {', '.join(budget)}"),
-        ("objectives", objective_text(space.objectives)),
-        *where,
-        ("run", str(folder)),
-    ]
+        return [("search", f"{line}, for {search.primary}"), *where, *how, ("run", str(folder))]
+    return [("search", line), ("objectives", objective_text(space.objectives)), *where, *how, ("run", str(folder))]
 
 
 def objective_text(objectives: Mapping[str, str]) -> str:
@@ -264,12 +274,9 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
     """What a search would do."""
     footprint = plan.footprint
     gpus = f" and {footprint.gpus:g} GPUs" if footprint.gpus else ""
-    stopping = "every trial runs to its end"
-    if plan.rungs:
-        stopping = (
-            f"ASHA after evaluations {', '.join(map(str, plan.rungs))}, one in {plan.reduction_factor:g} goes on; "
-            f"{plan.evaluations:.1f} evaluations a trial if the rungs stop as many as they can"
-        )
+    stopping = plan.stopping
+    if plan.evaluations < plan.most_evaluations:
+        stopping += f"; {plan.evaluations:.1f} evaluations a trial if the rungs stop as many as they can"
     front = f", and {size(plan.front_bytes)} of each other trial on the Pareto front" if plan.front_bytes else ""
     grid = "" if plan.grid_size is None else f"; {grid_text(plan.grid_size, plan.trials)} of the grid"
     limit = f", which stops at {duration(plan.time_limit)}" if plan.time_limit is not None else ""
@@ -302,6 +309,33 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     ]
     lines.append(("mean_score", f"{scores.mean_score:.4f} over {', '.join(scores.metrics)}"))
     return [*lines, *(("data", f"{task}: {text}") for task, text in scores.data.items())]
+
+
+def print_replication(console: Console, rows: Sequence[Mapping[Any, Any]], verdict: Sequence[str], path: Path) -> None:
+    """What the best configs reach with other seeds.
+
+    Args:
+        console: where to.
+        rows: of :func:`mtsearch_analysis.replication_table`.
+        verdict: of :func:`mtsearch_analysis.replication_verdict`.
+        path: the table of every training.
+    """
+    print_pairs(console, [("replicated", "mean ± half of its 95% interval (number of seeds)")])
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("  config", "metric", "dev", "test"):
+        table.add_column(column, no_wrap=True, justify="right" if column in ("dev", "test") else "left")
+    shown: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        half = f" ± {row['high'] - row['mean']:.4f}" if row["num_seeds"] > 1 else ""
+        shown.setdefault((row["config_id"], row["metric"]), {})[row["split"]] = (
+            f"{row['mean']:.4f}{half} ({row['num_seeds']})"
+        )
+    before = None
+    for (config_id, metric), values in shown.items():
+        name, before = "" if config_id == before else f"  {config_id}", config_id
+        table.add_row(name, metric, values.get("dev", ""), values.get("test", ""))
+    console.print(table)
+    print_pairs(console, [*(("", line) for line in verdict), ("each", f"{path} (pandas.read_parquet)")])
 
 
 def _print_front(console: Console, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, lear
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import pareto_figure, pareto_front
+from mtsearch_analysis.replication import replication_table, replication_tests, replication_verdict
 from mtsearch_analysis.report import write_report
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.task_sets import task_set_table
@@ -30,6 +31,9 @@ __all__ = [
     "parallel_figure",
     "pareto_figure",
     "pareto_front",
+    "replication_table",
+    "replication_tests",
+    "replication_verdict",
     "summarise",
     "task_set_table",
     "task_table",

@@ -17,6 +17,7 @@ from mtsearch_analysis.tables import (
     INTERFERENCE,
     LESS_IS_BETTER,
     METRICS,
+    REPLICATIONS,
     TRIALS,
     Direction,
     Objective,
@@ -39,6 +40,8 @@ class Run:
             tasks' gradients were not compared.
         gates: one row per trial, evaluation, set of gates and attention head, as ``tables.GATES`` says; empty if no
             attention heads were pruned.
+        replications: one row per config and seed that was trained once more, as ``tables.REPLICATIONS`` says; empty if
+            none was.
         objective: what the search optimises.
         space: ``resolved.yaml``: the search space with every default filled in; None if it isn't there.
         environment: ``environment.json``: versions, hardware, seeds; None if it isn't there.
@@ -49,6 +52,7 @@ class Run:
     metrics: pd.DataFrame
     interference: pd.DataFrame
     gates: pd.DataFrame
+    replications: pd.DataFrame
     objective: Objective
     space: dict[str, Any] | None
     environment: dict[str, Any] | None
@@ -146,19 +150,21 @@ def load_run(path: str | Path) -> Run:
         raise FileNotFoundError(f"{folder}: no such run folder; pass the folder that holds {TRIALS.file}")
     trials = _read_table(TRIALS, folder)
     metrics = _read_table(METRICS, folder)
-    compared = (folder / INTERFERENCE.file).exists()
-    interference = _read_table(INTERFERENCE, folder) if compared else INTERFERENCE.from_rows([])
-    gates = _read_table(GATES, folder) if (folder / GATES.file).exists() else GATES.from_rows([])
     return Run(
         path=folder,
         trials=_to_pandas(trials),
         metrics=_to_pandas(metrics),
-        interference=_to_pandas(interference),
-        gates=_to_pandas(gates),
+        interference=_to_pandas(_read_if_there(INTERFERENCE, folder)),
+        gates=_to_pandas(_read_if_there(GATES, folder)),
+        replications=_to_pandas(_read_if_there(REPLICATIONS, folder)),
         objective=Objective.from_schema(trials.schema),
         space=_read_yaml(folder / "resolved.yaml"),
         environment=_read_json(folder / "environment.json"),
     )
+
+
+def _read_if_there(table: Table, folder: Path) -> pa.Table:
+    return _read_table(table, folder) if (folder / table.file).exists() else table.from_rows([])
 
 
 def _read_table(table: Table, folder: Path) -> pa.Table:

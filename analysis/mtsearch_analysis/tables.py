@@ -19,6 +19,7 @@ __all__ = [
     "INTERFERENCE",
     "LESS_IS_BETTER",
     "METRICS",
+    "REPLICATIONS",
     "STATUSES",
     "TABLES",
     "TRIALS",
@@ -197,7 +198,7 @@ def _as_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-LESS_IS_BETTER = frozenset({"loss", "open_heads", "latency_ratio"})
+LESS_IS_BETTER = frozenset({"loss", "open_heads", "latency_ratio", "parameters", "peak_memory_bytes"})
 """Metrics, by their name without the task, that are minimised: losses, and what a model costs."""
 
 
@@ -262,7 +263,7 @@ _TIME = pa.timestamp("ms", tz="UTC")
 TRIALS = Table(
     name="trials",
     file="trials.parquet",
-    version=3,
+    version=4,
     columns=(
         Column("trial_id", pa.string(), "", "the trial's name, such as t0003", nullable=False),
         Column("number", pa.int32(), "trials", "order of suggestion, from 0", nullable=False),
@@ -290,6 +291,13 @@ TRIALS = Table(
             "whether a completed trial is on the Pareto front: no other is as good on every objective and better on "
             "one, at their best epochs; null for other trials, and in a search with one objective",
             since=2,
+        ),
+        Column(
+            "is_admissible",
+            pa.bool_(),
+            "",
+            "whether it meets the constraints at its best epoch; null without constraints, or a score",
+            since=4,
         ),
         Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric"),
         Column("best/mean_score", pa.float64(), "ratio", "mean_score at that epoch"),
@@ -377,4 +385,30 @@ GATES = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (TRIALS, METRICS, INTERFERENCE, GATES)
+REPLICATIONS = Table(
+    name="replications",
+    file="replications.parquet",
+    version=1,
+    columns=(
+        Column("config_id", pa.string(), "", "the config: t0003, start, or t0003/pos for one task", nullable=False),
+        Column("trial_id", pa.string(), "", "the trial whose config it is; null for a start point that is none's"),
+        Column("rank", pa.int32(), "ranks", "of its trial in the search, from 1; null if it is not among the best"),
+        Column("is_start", pa.bool_(), "", "whether it is the point that the search started from", nullable=False),
+        Column("alone", pa.string(), "", "the one task of the trial's that is trained alone; null for all of them"),
+        Column("tasks", pa.string(), "", "its tasks in the order of its config: pos+ner", nullable=False),
+        Column("seed", pa.int64(), "", "training.seed; no trial of the search has it", nullable=False),
+        Column("status", pa.string(), "", "completed, diverged or failed", nullable=False),
+        Column("stop_reason", pa.string(), "", "why it stopped, in words", nullable=False),
+        Column("evaluations", pa.int32(), "evaluations", "how often it was evaluated on dev", nullable=False),
+        Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric on dev, which is scored on test"),
+        Column("seconds", pa.float64(), "seconds", "of training and evaluation", nullable=False),
+        Column("gpu_seconds", pa.float64(), "seconds", "the same times the GPUs it held", nullable=False),
+        Column("without_test", pa.string(), "", "the tasks whose data has no test split, and why; null if all have"),
+    ),
+    groups=(
+        ColumnGroup("dev/", pa.float64(), "ratio", "dev/TASK.METRIC and dev/mean_score at the best evaluation"),
+        ColumnGroup("test/", pa.float64(), "ratio", "the same on test; the mean is over the tasks that have test"),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (TRIALS, METRICS, INTERFERENCE, GATES, REPLICATIONS)

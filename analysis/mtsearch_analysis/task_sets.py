@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from mtsearch_analysis.load import Run
+from mtsearch_analysis.significance import t_interval
 from mtsearch_analysis.tables import split_metric
 
 __all__ = ["task_set_table"]
@@ -74,7 +73,7 @@ def _rows_of_task(run: Run, name: str, confidence: float) -> Iterator[tuple[obje
         pairs = of_set & ~is_alone & alone.notna()
         differences = scores[pairs] - alone[pairs]
         best = trials.loc[scores[of_set].idxmax(), "trial_id"]
-        low, high = _interval(differences, confidence)
+        low, high = t_interval(differences, confidence)
         yield (
             task,
             metric,
@@ -101,12 +100,3 @@ def _settings(run: Run, trials: pd.DataFrame, task: str) -> pd.Series:
     if not columns:
         return pd.Series(0, index=trials.index)
     return trials.groupby(columns, dropna=False).ngroup()
-
-
-def _interval(differences: pd.Series, confidence: float) -> tuple[float, float]:
-    """Student's t interval of the mean; NaN for fewer than two."""
-    number = len(differences)
-    if number < 2:
-        return math.nan, math.nan
-    half = float(stdtrit(number - 1, (1 + confidence) / 2)) * differences.std(ddof=1) / math.sqrt(number)
-    return differences.mean() - half, differences.mean() + half

@@ -15,6 +15,7 @@ from mtsearch.config.domains import Float, number_text, same_scalar, scalar_text
 from mtsearch.config.messages import Problem, did_you_mean, raise_problems
 from mtsearch.config.nodes import Located, Path, Where, dotted
 from mtsearch.config.objectives import OVERALL_METRICS, direction_of, measured_metrics
+from mtsearch.config.pairs import pair_problems
 from mtsearch.config.search import SearchConfig
 from mtsearch.config.space import Branch, Dimension, Draw, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
@@ -59,7 +60,7 @@ def check(space: SearchSpace, places: Located) -> float:
     for one, other in combinations(branches, 2):
         if (options := _under_both(one, other)) is not None:
             tried.at(options)
-    raise_problems([*tried.problems, *_grid_problems(space, places)])
+    raise_problems([*tried.problems, *_grid_problems(space, places), *pair_problems(space, places)])
 
     rng = random.Random(0)
     num_draws = NUM_DRAWS if dimensions else 1

@@ -12,7 +12,7 @@ from mtsearch.config.base import Frozen
 from mtsearch.config.constraints import Constraint
 from mtsearch.config.schedulers import Asha, Scheduler
 
-__all__ = ["Keep", "Resources", "SearchConfig", "seconds"]
+__all__ = ["Keep", "Replicate", "Resources", "SearchConfig", "seconds"]
 
 
 class Keep(Frozen):
@@ -27,6 +27,21 @@ class Keep(Frozen):
     """Weights of every trial on the Pareto front, too, where there are several objectives."""
     predictions: bool = True
     """Predictions on every dev example, beside the weights that are kept."""
+
+
+class Replicate(Frozen):
+    """The best configs trained anew with other seeds, and only then scored on test.
+
+    An interval over 3 seeds is wide (2.5 standard deviations to either side), over 5 it is half that, over 10 a third
+    of it; a difference as large as the seeds' own standard deviation needs 10 to be found with a chance of 80%.
+    """
+
+    top: int = Field(default=3, gt=0)
+    """How many of the best configs; where the tasks are searched without ``scored_tasks``, of each set of tasks."""
+    seeds: int = Field(default=5, gt=0)
+    """How many seeds each; none of them is the search's."""
+    singles: bool = True
+    """Each task of the winner alone, too, with otherwise the same config and the same seeds."""
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
@@ -130,6 +145,8 @@ class SearchConfig(Frozen):
     """What stays on disk."""
     retrain_best: bool = False
     """Train the winner (by the first objective) once more on train and dev, for as long as its best score took."""
+    replicate: Replicate | None = None
+    """Train the best configs anew with other seeds when the search is over, for means with intervals on dev and test."""
 
     @field_validator("metric")
     @classmethod

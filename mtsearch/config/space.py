@@ -55,6 +55,7 @@ _BUDGET_FIELDS = {
     "goal",
     "concurrency",
     "keep",
+    "replicate",
     "retrain_best",
     "max_retries",
     "hang_limit",

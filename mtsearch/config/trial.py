@@ -204,7 +204,7 @@ class TrialConfig(Frozen):
     def _copies_have_no_gold_tags(self) -> TrialConfig:
         if self.tags.name == "columns" and self.augmentation.name != "none":
             raise ValueError(
-                "tags.name: 'columns' has no tags for the copies that augmentation makes; choose spacy, or leave "
+                "tags.name: 'columns' has no tags for the copies that augmentation makes; choose another source, or leave "
                 "augmentation out"
             )
         return self

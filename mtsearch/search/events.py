@@ -24,6 +24,8 @@ __all__ = [
     "Event",
     "EventLog",
     "Infeasible",
+    "Replicated",
+    "ReplicationStarted",
     "Reported",
     "Retrained",
     "Retried",
@@ -200,6 +202,62 @@ class Retrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicationStarted:
+    """A driver has begun to train the best configs with other seeds, or goes on with it.
+
+    Attributes:
+        ranks: of the configs that are compared, by their ids.
+        start: id of the config that the search started from; None if there is none.
+        host: the driver's machine.
+        pid: its process there.
+    """
+
+    time: float
+    ranks: Mapping[str, int]
+    start: str | None
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicated:
+    """A config has been trained with another seed, and its best evaluation on dev scored on test.
+
+    Attributes:
+        config_id: ``t0003``; ``start`` for a start point that is no trial's; ``t0003/pos`` for one of its tasks alone.
+        trial_id: whose config it is; None for a start point that is none's.
+        alone: the one task of the trial's; None for all of them.
+        config: the whole config, the seed in it, as JSON values.
+        seed: of the training.
+        gpus: that it held.
+        status: as of a trial.
+        reason: why it stopped, in words.
+        evaluations: how often it was evaluated on dev.
+        best_epoch: of the best evaluation; None if there was none.
+        seconds: of training and evaluation.
+        dev: all scores at the best evaluation; empty if there was none.
+        test: each task's metrics on test, and those over all tasks that have a test split.
+        without_test: the tasks that have none, and why, in words; empty if all have.
+    """
+
+    time: float
+    config_id: str
+    trial_id: str | None
+    alone: str | None
+    config: Mapping[str, Any]
+    seed: int
+    gpus: float
+    status: StopStatus
+    reason: str
+    evaluations: int
+    best_epoch: float | None
+    seconds: float
+    dev: Mapping[str, float]
+    test: Mapping[str, float]
+    without_test: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """A driver has left the run in good order.
 
@@ -211,7 +269,19 @@ class RunEnded:
     reason: str
 
 
-Event = RunStarted | Suggested | Infeasible | Started | Reported | Retried | Stopped | Retrained | RunEnded
+Event = (
+    RunStarted
+    | Suggested
+    | Infeasible
+    | Started
+    | Reported
+    | Retried
+    | Stopped
+    | Retrained
+    | ReplicationStarted
+    | Replicated
+    | RunEnded
+)
 
 _KINDS: dict[str, type[Event]] = {
     "run_started": RunStarted,
@@ -222,6 +292,8 @@ _KINDS: dict[str, type[Event]] = {
     "retried": Retried,
     "stopped": Stopped,
     "retrained": Retrained,
+    "replication_started": ReplicationStarted,
+    "replicated": Replicated,
     "run_ended": RunEnded,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -303,7 +375,7 @@ class EventLog:
         except OSError as error:
             if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
                 return  # this file system has no locks; refusing to run there would help nobody
-            started = [event for event in read_events(folder) if isinstance(event, RunStarted)]
+            started = [event for event in read_events(folder) if isinstance(event, RunStarted | ReplicationStarted)]
             holder = f" (process {started[-1].pid} on {started[-1].host})" if started else ""
             raise RunError(
                 f"{folder}: one driver at a time may run this, but another{holder} does; "

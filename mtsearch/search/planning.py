@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mtsearch.config.schedulers import Asha
+from mtsearch.config.rungs import bracket_weights, most_evaluations, rungs_of
+from mtsearch.config.schedulers import Asha, Hyperband
 from mtsearch.config.space import SearchSpace
+from mtsearch.config.words import scheduler_in_words
 from mtsearch.search.cluster import connected, find_footprint, nodes
 from mtsearch.search.driver import Footprint
-from mtsearch.search.schedulers import most_evaluations, rungs
-from mtsearch.training.parts import build
+from mtsearch.training.parts import Parts, build
 from mtsearch.training.place import Place
 from mtsearch.training.preflight import preflight
 from mtsearch.training.probe import probe
@@ -35,8 +37,7 @@ class Plan:
         most_evaluations: of the longest trial.
         footprint: what a trial holds, and how many run at a time.
         cores: of all machines.
-        rungs: evaluations at which ASHA decides; empty where every trial runs to its end.
-        reduction_factor: of ASHA.
+        stopping: which trials are stopped early, in words.
         evaluations: of a trial on average, if the rungs stop as many as they can.
         kept_bytes: of the best trials' weights, at most, when the search is over.
         front_bytes: of each trial's on the Pareto front, beside them; 0 where those are not kept, or there is none.
@@ -54,8 +55,7 @@ class Plan:
     most_evaluations: int
     footprint: Footprint
     cores: float
-    rungs: tuple[int, ...]
-    reduction_factor: float
+    stopping: str
     evaluations: float
     kept_bytes: int
     front_bytes: int
@@ -89,10 +89,9 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
     found: list[str] = []
     preflight([default], trial, objective, found.append)
     most = most_evaluations(space)
-    factor = search.scheduler.reduction_factor if isinstance(search.scheduler, Asha) else 1.0
-    at = rungs(search.scheduler, most) if isinstance(search.scheduler, Asha) else ()
-    evaluations = expected_evaluations(at, factor, most)
-    probed = probe(build(default, trial, objective))
+    parts = build(default, trial, objective)
+    evaluations = _least_evaluations(space, most, _examples_per_evaluation(parts))
+    probed = probe(parts)
     task_sets = space.task_sets()
     # Trials with more tasks take longer: about as many times as they have more.
     size = sum(map(len, task_sets)) / len(task_sets) / len(default.tasks)
@@ -106,8 +105,7 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         most_evaluations=most,
         footprint=footprint,
         cores=sum(machine.get("CPU", 0) for machine in machines),
-        rungs=at,
-        reduction_factor=factor,
+        stopping=scheduler_in_words(space),
         evaluations=evaluations,
         # the best and the last checkpoint of each
         kept_bytes=2 * min(num_trials, search.keep.best * num_rankings) * probed.weight_bytes,
@@ -118,6 +116,28 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         most_seconds=rounds * probed.seconds(probed.num_evaluations),
         time_limit=search.time,
     )
+
+
+def _examples_per_evaluation(parts: Parts) -> float:
+    plan = parts.plan
+    sizes = {task: split.num_examples for task, split in plan.splits.items()}
+    per_epoch = sum(plan.sampler.quotas(sizes, 0, plan.epochs).values())
+    return per_epoch / parts.config.training.evaluations_per_epoch
+
+
+def _least_evaluations(space: SearchSpace, most: int, examples_per_evaluation: float) -> float:
+    """Evaluations of a trial on average, if the rungs of the trial scheduler stop as many as they can."""
+    scheduler, at = space.search.scheduler, rungs_of(space)
+    if at is None or not isinstance(scheduler, Asha | Hyperband):
+        return most
+    weights: tuple[float, ...] = (1.0,)
+    if isinstance(scheduler, Asha) and scheduler.unit == "examples":
+        met = (math.ceil(rung / examples_per_evaluation) for rung in at)
+        at = tuple(dict.fromkeys(evaluation for evaluation in met if evaluation < most))
+    else:
+        weights = bracket_weights(scheduler, len(at))
+    each = [expected_evaluations(at[s:], scheduler.factor, most) for s in range(len(weights))]
+    return sum(weight * share for weight, share in zip(weights, each, strict=True)) / sum(weights)
 
 
 def expected_evaluations(at: tuple[int, ...], reduction_factor: float, most: int) -> float:

@@ -15,15 +15,16 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from mtsearch.config.algorithms import Algorithm, Grid, Random, Tpe
+from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Grid, Nsga2, Random, Tpe
 from mtsearch.config.constraints import Constraint
 from mtsearch.config.domains import Categorical, Domain, Float, Int
-from mtsearch.config.space import Dimension, Infeasible, SearchSpace
+from mtsearch.config.pairs import algorithm_of
+from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
 from mtsearch.search.journal import JournalFile
 from mtsearch.search.state import RunState, TrialState
@@ -87,8 +88,11 @@ class Proposals:
         self._journal = JournalFile(temporary)
         self._storage = JournalStorage(self._journal)
         self._study = _create_study(self._storage, space)
-        for trial in state.trials.values():
-            self._study.add_trial(self._frozen(trial))
+        if isinstance(space.search.algorithm, CmaEs | Nsga2):
+            self._replay(state)
+        else:
+            for trial in state.trials.values():
+                self._study.add_trial(self._frozen(trial))
         os.replace(temporary, journal)
 
     def close(self) -> None:
@@ -102,24 +106,55 @@ class Proposals:
             number: how many were proposed before it.
             start: values to take, by the dimensions' names; the algorithm chooses the rest.
         """
-        self._study.sampler = build_sampler(self._space.search.algorithm, self._space.search.seed, number)
         if isinstance(self._space.search.algorithm, Grid):
             start = self._space.point(number)
-        if start is not None:
-            self._study.enqueue_trial(dict(start))
-        trial = self._study.ask()
-        assert trial.number == number, f"Optuna's trial {trial.number} is our {number}"
-        draw = self._space.draw(lambda dimension: _suggest(trial, dimension))
-        # The sampler leaves the values of branches that the trial did not take, too, and as long as the trial
-        # runs would hold it for an observation there.
-        for key in self._storage.get_trial_system_attrs(trial._trial_id):
-            if key.startswith("tpe:"):
-                self._storage.set_trial_system_attr(trial._trial_id, key, "")
-        params = dict(trial.params)
+        draw, params = self._ask(number, start)
         try:
             return Proposal(number, params, self._space.config(draw))
         except Infeasible as error:
             return Proposal(number, params, None, str(error))
+
+    def _ask(self, number: int, start: Mapping[str, Any] | None) -> tuple[Draw, dict[str, Any]]:
+        """Optuna's next trial, as a point of the space and as Optuna has it."""
+        self._study.sampler = build_sampler(algorithm_of(self._space, number), self._space.search.seed, number)
+        if start is not None:
+            self._study.enqueue_trial(dict(start))
+        trial = self._study.ask()
+        assert trial.number == number, f"Optuna's trial {trial.number} is our {number}"
+        # Asked for even where a start point leaves nothing to draw: it puts the trial into its generation.
+        _ = trial.relative_params
+        draw = self._space.draw(lambda dimension: _suggest(trial, dimension))
+        # The sampler leaves what it drew itself, of branches that the trial did not take, and where a start point
+        # has other values, too; as long as the trial runs it would hold that for an observation.
+        for key in self._storage.get_trial_system_attrs(trial._trial_id):
+            if key.startswith(("tpe:", "gp:")):
+                self._storage.set_trial_system_attr(trial._trial_id, key, "")
+        return draw, dict(trial.params)
+
+    def _replay(self, state: RunState) -> None:
+        """Propose all trials again, each when it was proposed, and tell their ends in between.
+
+        CMA-ES and NSGA-II write beside each trial which generation it is of and what they have learned, which are no
+        events. It is the same again where the same trials had ended.
+        """
+        num_told = 0
+        for trial in state.trials.values():
+            self._tell_all(state, num_told, trial.num_ended_before)
+            num_told = trial.num_ended_before
+            self._ask(trial.number, trial.params)
+        self._tell_all(state, num_told, len(state.endings))
+        for trial in state.open:
+            self._report_all(trial)
+
+    def _tell_all(self, state: RunState, begin: int, end: int) -> None:
+        for trial_id in state.endings[begin:end]:
+            self._report_all(state.trials[trial_id])
+            self.tell(state.trials[trial_id])
+
+    def _report_all(self, trial: TrialState) -> None:
+        if not self._has_several_objectives:
+            for evaluation, best in trial.best_so_far().items():
+                self._storage.set_trial_intermediate_value(self._optuna_id(trial), evaluation, best)
 
     def report(self, trial: TrialState) -> None:
         """Tell the best score so far at a trial's last evaluation; of several objectives Optuna takes none."""
@@ -218,14 +253,37 @@ def build_sampler(algorithm: Algorithm, seed: int, number: int) -> BaseSampler:
     """Optuna's sampler for one proposal.
 
     Args:
-        algorithm: which.
+        algorithm: which; not ``auto``, but what it comes to.
         seed: of the search.
         number: of the proposal.
     """
-    own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+    own_seed, seed_of_rest = (int(word) for word in np.random.SeedSequence((seed, number)).generate_state(2))
+    # What an algorithm leaves to chance is drawn by another generator than what it draws itself: from the same
+    # seed, the first numbers of both would be the same in every proposal.
+    rest = RandomSampler(seed=seed_of_rest)
     match algorithm:
         case Random() | Grid():  # of a grid's point nothing is left to draw
             return RandomSampler(seed=own_seed)
+        case Gp():
+            return GPSampler(
+                seed=own_seed,
+                independent_sampler=rest,
+                n_startup_trials=algorithm.startup_trials,
+                warn_independent_sampling=False,
+            )
+        case CmaEs():
+            return CmaEsSampler(
+                seed=own_seed,
+                independent_sampler=rest,
+                popsize=algorithm.population,
+                warn_independent_sampling=False,
+            )
+        case Nsga2():
+            sampler = NSGAIISampler(population_size=algorithm.population, seed=own_seed)
+            sampler._random_sampler = rest
+            return sampler
+        case Auto():
+            raise AssertionError("auto is settled before")
         case Tpe():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # group=True is what conditional spaces need

@@ -7,6 +7,7 @@
     trials.parquet    one row per trial                          metrics.parquet  one row per number measured
     interference.parquet  one row per pair of tasks compared; where any were
     gates.parquet     one row per attention head and evaluation; where any may be pruned
+    replications.parquet  one row per config and seed trained once more; where any was
     study.journal     Optuna's                                   trials/ID/     config.yaml, attempt-K/
 """
 
@@ -27,9 +28,9 @@ import pyarrow.parquet as pq
 from mtsearch.config.environment import escaped_tree
 from mtsearch.config.search import Keep
 from mtsearch.config.yaml12 import dump
-from mtsearch.search.events import Event, Reported
+from mtsearch.search.events import Event, Replicated, ReplicationStarted, Reported
 from mtsearch.search.state import RunState, TrialState
-from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Direction, Objective, Table
+from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, REPLICATIONS, TRIALS, Direction, Objective, Table
 
 __all__ = [
     "Tables",
@@ -38,6 +39,7 @@ __all__ = [
     "retain_attempt",
     "trial_folder",
     "trial_row",
+    "write_config",
     "write_json",
     "write_text",
     "write_trial_config",
@@ -66,7 +68,11 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def write_trial_config(folder: Path, trial_id: str, config: Mapping[str, Any]) -> None:
     """Write a trial's ``config.yaml``, which ``mtsearch train`` takes."""
-    place = trial_folder(folder, trial_id)
+    write_config(trial_folder(folder, trial_id), config)
+
+
+def write_config(place: Path, config: Mapping[str, Any]) -> None:
+    """Write a ``config.yaml`` that ``mtsearch train`` takes into a folder, which is made."""
     place.mkdir(parents=True, exist_ok=True)
     write_text(place / "config.yaml", dump(escaped_tree(dict(config))))
 
@@ -125,6 +131,9 @@ class Tables:
             values = long.values()
             if values.num_rows:
                 self._write(table, values)
+        if state.replications:
+            rows = [_replication_row(replicated, state.compared) for replicated in state.replications.values()]
+            self._write(REPLICATIONS, REPLICATIONS.from_rows(rows))
         ended = time.monotonic()
         self._due = ended + max(_SECONDS_BETWEEN, (ended - begun) / _SHARE_OF_TIME)
 
@@ -219,6 +228,28 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
         **{f"best/{name}": value for name, value in trial.best_scores.items()},
         **{f"last/{name}": value for name, value in trial.last_scores.items()},
         **{f"config/{path}": value for path, value in _leaves(trial.config)},
+    }
+
+
+def _replication_row(event: Replicated, compared: ReplicationStarted | None) -> dict[str, Any]:
+    ranks, start = ({}, None) if compared is None else (compared.ranks, compared.start)
+    return {
+        "config_id": event.config_id,
+        "trial_id": event.trial_id,
+        "rank": ranks.get(event.config_id),
+        "is_start": event.config_id == start,
+        "alone": event.alone,
+        "tasks": "+".join(event.config["tasks"]),
+        "seed": event.seed,
+        "status": event.status,
+        "stop_reason": event.reason,
+        "evaluations": event.evaluations,
+        "best/epoch": event.best_epoch,
+        "seconds": event.seconds,
+        "gpu_seconds": event.seconds * event.gpus,
+        "without_test": event.without_test or None,
+        **{f"dev/{name}": value for name, value in event.dev.items()},
+        **{f"test/{name}": value for name, value in event.test.items()},
     }
 
 

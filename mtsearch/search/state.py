@@ -16,6 +16,8 @@ from mtsearch.config.constraints import Constraint
 from mtsearch.search.events import (
     Event,
     Infeasible,
+    Replicated,
+    ReplicationStarted,
     Reported,
     Retrained,
     Retried,
@@ -44,6 +46,8 @@ class TrialState:
         micro_batch_size: examples in one forward pass, at most, since it ran out of memory; None if it did not.
         rung: rungs of the trial scheduler passed; None where it has none.
         bracket: of the trial scheduler.
+        num_ended_before: how many trials had ended when it was suggested: the first so many of the search's
+            ``endings``.
         scores: of each evaluation.
         examples_at: examples seen at each evaluation that has a score.
         best_scores: every dev metric at the best evaluation; ``last_scores`` at the last.
@@ -69,6 +73,7 @@ class TrialState:
     precision: str | None = None
     data: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bracket: int = 0
+    num_ended_before: int = 0
     scores: dict[int, float] = field(default_factory=dict)
     examples_at: dict[int, int] = field(default_factory=dict)
     evaluation: int = 0
@@ -147,6 +152,7 @@ class RunState:
         rung_unit: what the rungs are counted in.
         scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
         trials: by id, in the order of suggestion.
+        endings: ids of the trials that have ended, in that order.
         constraints: what a winner must keep to.
         seconds: that drivers have spent on it.
         seconds_granted_from: what ``seconds`` was when the time budget began: an extension gets a budget anew.
@@ -156,6 +162,8 @@ class RunState:
         unimproved: how many trials in a row have ended without a better best score, since then.
         leader: the first trial to reach the best score, whatever its tasks; None before the first score.
         retrained: checkpoint of the winner's training on train and dev.
+        replications: trainings with other seeds, by config and seed; no part of ``seconds``, nor of any budget.
+        compared: what the last driver that replicated set out to compare; None if none did.
         ended: why the last driver left; None while one runs, or after a crash.
     """
 
@@ -166,6 +174,7 @@ class RunState:
     rung_unit: RungUnit = "evaluations"
     scores_own_tasks: bool = False
     trials: dict[str, TrialState] = field(default_factory=dict)
+    endings: list[str] = field(default_factory=list)
     constraints: tuple[Constraint, ...] = ()
     seconds: float = 0.0
     seconds_granted_from: float = 0.0
@@ -175,14 +184,19 @@ class RunState:
     unimproved: int = 0
     leader: TrialState | None = None
     retrained: str | None = None
+    replications: dict[tuple[str, int], Replicated] = field(default_factory=dict)
+    compared: ReplicationStarted | None = None
     ended: str | None = None
     _last_time: float = 0.0
+    _is_replicating: bool = False
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
         if isinstance(event, RunStarted):
             self._run_started(event)
-        else:
+        elif isinstance(event, ReplicationStarted):
+            self.compared, self._is_replicating = event, True
+        elif not self._is_replicating:
             self.seconds = self.seconds_at(event.time)
         self._last_time = event.time
         match event:
@@ -197,6 +211,7 @@ class RunState:
                     event.start,
                     rung=None if self.rungs is None else 0,
                     bracket=event.bracket,
+                    num_ended_before=len(self.endings),
                 )
             case Infeasible():
                 self.trials[event.trial_id] = TrialState(
@@ -209,12 +224,16 @@ class RunState:
                     event.start,
                     status="infeasible",
                     reason=event.reason,
+                    num_ended_before=len(self.endings),
                     ended_at=event.time,
                 )
+                self.endings.append(event.trial_id)
             case Started() | Reported() | Retried() | Stopped():
                 self._tell(self.trials[event.trial_id], event)
             case Retrained():
                 self.retrained = event.checkpoint
+            case Replicated():
+                self.replications[event.config_id, event.seed] = event
             case RunEnded():
                 self.ended = event.reason
 
@@ -231,6 +250,7 @@ class RunState:
 
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
+        self._is_replicating = False
         self.rungs, self.rung_unit, self.ended = event.rungs, event.rung_unit, None
         self.scores_own_tasks, self.extra_seconds = event.scores_own_tasks, event.extra_seconds
         self.constraints = tuple(map(Constraint.parse, event.constraints))
@@ -272,6 +292,8 @@ class RunState:
 
     def _stopped(self, trial: TrialState, event: Stopped) -> None:
         trial.status, trial.reason, trial.ended_at = event.status, event.reason, event.time
+        if event.status != "interrupted":
+            self.endings.append(event.trial_id)
         if event.status == "pruned" and trial.rung:
             trial.rung -= 1  # the rung that stopped it was reached, not passed
         if event.status != "interrupted" and trial is not self.leader:

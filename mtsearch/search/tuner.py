@@ -8,16 +8,13 @@ import logging
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
@@ -36,8 +33,10 @@ from mtsearch.search.events import EVENTS, EventLog, Retrained, RunEnded, RunSta
 from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.observer import Observer
 from mtsearch.search.proposals import JOURNAL, Proposals
+from mtsearch.search.replication import is_complete, replicate
 from mtsearch.search.results import Tables, write_json, write_text
 from mtsearch.search.schedulers import build_scheduler
+from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
 from mtsearch.training.preflight import DataHashes
@@ -186,7 +185,7 @@ def run_search(
                 )
                 driver.record(started)
                 try:
-                    with _stop_signals(driver) as signals:
+                    with stop_signals(driver.stop) as signals:
                         if finished_because(state, space) is None and in_process:
                             _train_in_turn(driver)
                         elif finished_because(state, space) is None:
@@ -198,6 +197,26 @@ def run_search(
                             and not signals
                         ):
                             _retrain(driver, folder, signals)
+                        asked = space.search.replicate
+                        if (
+                            asked is not None
+                            and not in_process
+                            and finished_because(state, space)
+                            and not signals
+                            and not is_complete(state, space)
+                        ):
+                            most = asked.top * asked.seeds
+                            replicate(
+                                state,
+                                space,
+                                folder,
+                                asked,
+                                record=driver.record,
+                                footprint=find_footprint(space.resources, machines, most, space.search.concurrency),
+                                data_root=data_root,
+                                data_hashes=data_hashes or {},
+                                interrupted=signals,
+                            )
                         reason = signals[0] if signals else finished_because(state, space) or "the search was stopped"
                     driver.record(RunEnded(time=time.time(), reason=reason))
                 except MtsearchError as error:
@@ -277,7 +296,8 @@ def _extra_seconds(space: SearchSpace, folder: Path, state: RunState, trials: in
 
 def _is_finished(state: RunState, space: SearchSpace) -> bool:
     to_retrain = space.search.retrain_best and state.retrained is None and state.winner() is not None
-    return finished_because(state, space) is not None and not to_retrain
+    is_over = finished_because(state, space) is not None
+    return is_over and not to_retrain and is_complete(state, space)
 
 
 def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: int) -> None:
@@ -363,36 +383,6 @@ def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
         )
     checkpoint = json.loads(result[TOLD])["checkpoint"]
     driver.record(Retrained(time=time.time(), trial_id=winner.trial_id, checkpoint=checkpoint))
-
-
-@contextmanager
-def _stop_signals(driver: Driver) -> Iterator[list[str]]:
-    """Have the first SIGINT or SIGTERM stop the search in good order; the next one does what it did before.
-
-    Gives the list that the reason is put into. Ray's own handler knows SIGINT alone.
-    """
-    reasons: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield reasons  # Python gives signals to the main thread
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"\nstopping: running trials are interrupted, and can be gone on with; once more ends at once\n")
-        reasons.append(f"stopped by {signal.Signals(number).name}")
-        driver.stop(reasons[0])
-        restore()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield reasons
-    finally:
-        restore()
 
 
 @contextmanager

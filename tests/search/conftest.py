@@ -151,7 +151,12 @@ class Story:
         )
 
     def suggested(
-        self, number: int, gpus: float = 0.0, params: dict[str, Any] | None = None, tasks: str = "sentiment"
+        self,
+        number: int,
+        gpus: float = 0.0,
+        params: dict[str, Any] | None = None,
+        tasks: str = "sentiment",
+        bracket: int = 0,
     ) -> Story:
         """``tasks`` as in the table: ``sentiment+paraphrase``."""
         of = {task: {"metrics": ["accuracy"], "data": {}} for task in tasks.split("+")}
@@ -165,6 +170,7 @@ class Story:
             config_hash="c",
             gpus=gpus,
             start=None,
+            bracket=bracket,
         )
 
     def started(self, number: int, attempt: int = 1) -> Story:

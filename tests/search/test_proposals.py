@@ -116,6 +116,69 @@ def test_a_resumed_search_proposes_what_an_uninterrupted_one_does(
     assert search.proposals.propose(15) == resumed.proposals.propose(15)
 
 
+ALL_NUMBERS: dict[str, Any] = {
+    "optimizer": {
+        "name": "adamw",
+        "lr": {"loguniform": [1e-5, 3e-4]},
+        "beta1": {"uniform": [0.1, 0.9]},
+        "weight_decay": {"quniform": [0, 0.3, 0.1]},
+    }
+}
+
+
+@pytest.mark.parametrize("objectives", [{}, TWO_OBJECTIVES], ids=["one objective", "two objectives"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        {"name": "gp", "startup_trials": 6},
+        {"name": "cmaes", "population": 4},
+        {"name": "nsga2", "population": 4},
+        {"name": "random"},
+        {"name": "auto"},
+    ],
+    ids=lambda algorithm: str(algorithm["name"]),
+)
+def test_that_holds_for_every_algorithm(
+    make_space: MakeSpace, tmp_path: Path, algorithm: dict[str, Any], objectives: dict[str, Any]
+) -> None:
+    if algorithm["name"] == "cmaes" and objectives:
+        pytest.skip("cmaes is for one metric")
+    search = {"scheduler": {"name": "none"}, **objectives.get("search", {}), "algorithm": algorithm}
+    space = make_space(**{**ALL_NUMBERS, **objectives, "search": search})
+    undisturbed = Search(space, tmp_path)
+    rng = random.Random(5)
+    proposed, running = list[Proposal](), list[int]()
+    while len(proposed) < 14:  # up to three at a time, which end in another order than they began
+        if len(running) < 3:
+            everything = {**proposed[1].params, "optimizer.lr": 1e-4} if len(proposed) == 2 else None
+            proposal = undisturbed.propose(everything)
+            proposed.append(proposal)
+            running.append(proposal.number)
+        else:
+            number = running.pop(rng.randrange(3))
+            score = -abs(proposed[number].params["optimizer.beta1"] - 0.7) + 1
+            undisturbed.report(number, 1, score, similarity__mean_squared_error=rng.random())
+            undisturbed.stop(number, "failed" if number == 5 else "completed")
+    resumed = undisturbed.resumed(space, tmp_path / "resumed")
+    for number in range(14, 16):
+        assert undisturbed.proposals.propose(number) == resumed.proposals.propose(number)
+
+
+@pytest.mark.parametrize("name", ["gp", "cmaes", "nsga2"])
+def test_an_algorithm_comes_closer_to_the_best_value(make_space: MakeSpace, tmp_path: Path, name: str) -> None:
+    settings = {"startup_trials": 6} if name == "gp" else {"population": 6}
+    space = make_space(
+        {"trials": 99, "scheduler": {"name": "none"}, "algorithm": {"name": name, **settings}}, **ALL_NUMBERS
+    )
+    search, found = Search(space, tmp_path), list[float]()
+    for number in range(14 if name == "gp" else 36):
+        off = abs(search.propose().params["optimizer.beta1"] - 0.85)
+        search.report(number, 1, 1 - off)
+        search.stop(number, "completed")
+        found.append(off)
+    assert sum(found[-6:]) < 0.6 * sum(found[:6])
+
+
 def test_the_same_holds_for_values_on_a_logarithmic_grid(make_space: MakeSpace, tmp_path: Path) -> None:
     space = make_space(
         optimizer={"name": "adamw", "lr": {"qloguniform": [1e-5, 3e-4, 1e-5]}, "beta1": {"quniform": [0.1, 0.9, 0.1]}}

@@ -1,0 +1,71 @@
+"""Means with intervals, and whether a difference is more than noise: Student's t over few values, Holm over tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+__all__ = ["holm", "paired_t_test", "t_interval"]
+
+
+def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of a mean, for independent draws; NaN for fewer than two.
+
+    Args:
+        values: the draws.
+        confidence: that the mean lies in it, between 0 and 1.
+
+    Raises:
+        ValueError: the confidence is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"0 < confidence < 1 must hold, but got confidence={confidence}")
+    drawn = np.asarray(values, dtype=np.float64)
+    number = len(drawn)
+    if number < 2:
+        return math.nan, math.nan
+    half = float(stdtrit(number - 1, (1 + confidence) / 2)) * float(drawn.std(ddof=1)) / math.sqrt(number)
+    mean = float(drawn.mean())
+    return mean - half, mean + half
+
+
+def paired_t_test(differences: npt.ArrayLike) -> float:
+    """The two-sided p-value of Student's t test that paired values differ by nothing on average.
+
+    NaN for fewer than two pairs. Differences that are all the same leave no noise to test against: p is 1 where they
+    are all 0, else 0, which is the limit.
+
+    Args:
+        differences: of each pair.
+    """
+    drawn = np.asarray(differences, dtype=np.float64)
+    number = len(drawn)
+    if number < 2:
+        return math.nan
+    mean, error = float(drawn.mean()), float(drawn.std(ddof=1)) / math.sqrt(number)
+    if np.all(drawn == drawn[0]):
+        return 0.0 if mean else 1.0
+    return min(1.0, 2 * float(stdtr(number - 1, -abs(mean / error))))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for being several: below α with a chance of at most α if no difference is real.
+
+    NaN, of a test that could not be made, stays and does not count.
+
+    Args:
+        p_values: of all tests of which the smallest would be believed.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure, as adjusted p-values.
+    """
+    corrected = list(p_values)
+    order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    largest = 0.0
+    for rank, (p, i) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        corrected[i] = largest
+    return corrected
