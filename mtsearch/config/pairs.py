@@ -5,7 +5,7 @@ from __future__ import annotations
 from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Nsga2, Tpe
 from mtsearch.config.domains import Categorical
 from mtsearch.config.messages import Problem
-from mtsearch.config.nodes import Located, Path, Where, dotted
+from mtsearch.config.nodes import Located, Path, dotted
 from mtsearch.config.rungs import most_evaluations, num_brackets, rungs
 from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler
 from mtsearch.config.space import Dimension, SearchSpace
@@ -48,8 +48,7 @@ def pair_problems(space: SearchSpace, places: Located) -> list[Problem]:
 
     def problem(path: Path, message: str) -> Problem:
         place = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), None)
-        where: Where | None = place and place.value
-        return Problem(where, dotted(path), message)
+        return Problem(None if place is None else place.value, dotted(path), message)
 
     return [problem(("search", *path), message) for path, message in (*_of_algorithm(space), *_of_scheduler(space))]
 

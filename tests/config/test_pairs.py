@@ -13,9 +13,13 @@ from mtsearch.config.space import SearchSpace
 from mtsearch.config.words import algorithm_in_words, scheduler_in_words
 from mtsearch.errors import ConfigError
 
-NUMBERS: dict[str, Any] = {"optimizer": {"name": "adamw", "lr": {"loguniform": [1e-5, 1e-3]}, "beta1": {"uniform": [0.5, 0.9]}}}
+NUMBERS: dict[str, Any] = {
+    "optimizer": {"name": "adamw", "lr": {"loguniform": [1e-5, 1e-3]}, "beta1": {"uniform": [0.5, 0.9]}}
+}
 CHOICE: dict[str, Any] = {"training": {"epochs": 10, "batch_size": {"choice": [16, 32]}}}
-BRANCH: dict[str, Any] = {"schedule": {"choice": [{"name": "linear"}, {"name": "plateau", "patience": {"int": [1, 4]}}]}}
+BRANCH: dict[str, Any] = {
+    "schedule": {"choice": [{"name": "linear"}, {"name": "plateau", "patience": {"int": [1, 4]}}]}
+}
 TO_THE_END: dict[str, Any] = {"scheduler": {"name": "none"}}
 
 

@@ -161,7 +161,7 @@ def test_the_written_space_draws_the_same_configs(space: SearchSpace, resolved: 
 def test_the_written_space_has_the_defaults_in_it(tmp_path: Path) -> None:
     text = space_of(TASK, tmp_path).to_yaml()
     assert "source: sst5" in text
-    assert "reduction_factor: 3" in text
+    assert "mode: standard" in text
     assert "beta2: 0.999" in text
 
 

@@ -197,7 +197,7 @@ def test_plan_says_what_would_run(cli: Cli, write_space: WriteSpace, tiny_data: 
     for part in (
         "4, of at most 2 evaluations each",
         "2 at a time",
-        "ASHA after evaluations 1",
+        "asha stops trials at evaluation 1, where one in 2 goes on; 1.5 evaluations a trial if the rungs stop",
         "at most",
         "short probe",
     ):
