@@ -322,18 +322,17 @@ def print_replication(console: Console, rows: Sequence[Mapping[Any, Any]], verdi
     """
     print_pairs(console, [("replicated", "mean ± half of its 95% interval (number of seeds)")])
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("  config", "metric", "dev", "test"):
-        table.add_column(column, no_wrap=True, justify="right" if column in ("dev", "test") else "left")
+    for column in ("  config", "metric", "seeds", "dev", "test"):
+        table.add_column(column, no_wrap=True, justify="left" if column in ("  config", "metric") else "right")
     shown: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         half = f" ± {row['high'] - row['mean']:.4f}" if row["num_seeds"] > 1 else ""
-        shown.setdefault((row["config_id"], row["metric"]), {})[row["split"]] = (
-            f"{row['mean']:.4f}{half} ({row['num_seeds']})"
-        )
+        values = shown.setdefault((row["config_id"], row["metric"]), {})
+        values |= {row["split"]: f"{row['mean']:.4f}{half}", "seeds": str(row["num_seeds"])}
     before = None
     for (config_id, metric), values in shown.items():
         name, before = "" if config_id == before else f"  {config_id}", config_id
-        table.add_row(name, metric, values.get("dev", ""), values.get("test", ""))
+        table.add_row(name, metric, *(values.get(column, "") for column in ("seeds", "dev", "test")))
     console.print(table)
     print_pairs(console, [*(("", line) for line in verdict), ("each", f"{path} (pandas.read_parquet)")])
 

@@ -132,14 +132,15 @@ def _compared(run: Run) -> pd.DataFrame:
     trials = set(rows.loc[are_best, "trial_id"])
     rows = rows[are_best | rows["is_start"].astype(bool) | (rows["alone"].notna() & rows["trial_id"].isin(trials))]
     place = rows["alone"].notna() * 2 + (rows["alone"].isna() & rows["rank"].isna())
-    order = rows.assign(place=place).sort_values(["place", "rank", "config_id", "seed"], kind="stable")
-    return order.drop(columns="place")
+    return rows.assign(place=place).sort_values(["place", "rank"], kind="stable").drop(columns="place")
 
 
 def _metrics(run: Run, replications: pd.DataFrame, split: str) -> Iterator[str]:
+    alone = replications["alone"].iloc[0]
     for metric in dict.fromkeys([run.main_metric, *run.task_metrics, *run.objective.others]):
         column = f"{split}/{metric}"
-        if column in replications and replications[column].notna().any():
+        is_its_own = pd.isna(alone) or split_metric(metric)[0] == alone
+        if is_its_own and column in replications and replications[column].notna().any():
             yield metric
 
 
@@ -221,6 +222,8 @@ def _sentence(row: dict[Any, Any], split: str) -> str:
     other = row["other"]
     if row["against"] == "start":
         other = "the start point" if other == "start" else f"the start point {other}"
+    elif row["against"] == "alone":
+        other = f"{other.rpartition('/')[2]} trained alone"
     subject = f"On {split}, {row['config_id']} {what} {other} in {row['metric']}"
     if row["verdict"] == "unknown":
         return f"{subject} by one seed ({row['difference']:+.4f})."

@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from mtsearch.data.resolve import describe
-from mtsearch.errors import DataError, RunError
+from mtsearch.errors import RunError
 from mtsearch.training.evaluate import NotFiniteError
 from mtsearch.training.trained import TrainedModel
 
@@ -24,7 +24,7 @@ class Scores:
 
     Attributes:
         split: ``dev`` or ``test``.
-        metrics: of each task, by name; the main metric first.
+        metrics: of each task that has the split, by name; the main metric first.
         data: for each task, which data it was, in words.
         left_out: for each task without such a split, why, in words.
         predictions: of every example.
@@ -38,7 +38,7 @@ class Scores:
 
     @property
     def mean_score(self) -> float:
-        """Mean of the main metrics of the tasks that were scored."""
+        """Mean of the main metrics of the tasks that were scored; one at least must be."""
         main = [next(iter(values.values())) for values in self.metrics.values()]
         return sum(main) / len(main)
 
@@ -53,7 +53,7 @@ def score(model: TrainedModel, split: Literal["dev", "test"], tasks: Sequence[st
         data_root: as for :meth:`TrainedModel.evaluate`.
 
     Raises:
-        DataError: a task is unknown or its data missing, or no task has such a split.
+        DataError: a task is unknown, or its data missing.
     """
     metrics, data, tables, left_out = {}, {}, [], []
     for task in tasks or model.config.tasks:
@@ -69,9 +69,8 @@ def score(model: TrainedModel, split: Literal["dev", "test"], tasks: Sequence[st
         note = "" if is_same else "; NOT the data that the model was trained and chosen on"
         metrics[task], data[task] = evaluation.metrics, f"{describe(found)}{note}"
         tables.append(table)
-    if not metrics:
-        raise DataError(f"--split {split}: no task's data has such a split; {'; '.join(left_out)}")
-    return Scores(split, metrics, data, left_out, pd.concat(tables, ignore_index=True))
+    predictions = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return Scores(split, metrics, data, left_out, predictions)
 
 
 def write_scores(scores: Scores, folder: Path) -> None:

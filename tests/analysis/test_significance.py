@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mtsearch_analysis.significance import holm, paired_t_test, t_interval
+
+
+def test_an_interval_is_that_of_a_table_of_student_s_t() -> None:
+    # Mean 0.5, standard deviation 0.1, 4 degrees of freedom: 2.776 · 0.1 / √5.
+    values = [0.4, 0.4, 0.5, 0.6, 0.6]
+    low, high = t_interval(values)
+    assert (low + high) / 2 == pytest.approx(0.5)
+    assert high - 0.5 == pytest.approx(2.776 * 0.1 / math.sqrt(5), abs=1e-4)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+def test_an_interval_is_scipy_s(confidence: float) -> None:
+    values = np.random.default_rng(0).normal(size=7)
+    expected = stats.t.interval(confidence, 6, values.mean(), stats.sem(values))
+    assert t_interval(values, confidence) == pytest.approx(expected)
+
+
+def test_an_interval_of_one_value_is_unknown_and_a_confidence_is_a_share() -> None:
+    assert all(map(math.isnan, t_interval([0.5])))
+    with pytest.raises(ValueError, match="0 < confidence < 1 must hold, but got confidence=95"):
+        t_interval([0.5, 0.6], 95)
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 30])
+def test_the_paired_test_is_scipy_s(number: int) -> None:
+    rng = np.random.default_rng(number)
+    one, other = rng.normal(0.3, size=number), rng.normal(size=number)
+    assert paired_t_test(one - other) == pytest.approx(stats.ttest_rel(one, other).pvalue)
+
+
+def test_the_paired_test_without_noise_or_pairs() -> None:
+    assert math.isnan(paired_t_test([0.1]))
+    assert math.isnan(paired_t_test([]))
+    assert paired_t_test([0.0, 0.0, 0.0]) == 1.0
+    assert paired_t_test([0.25, 0.25]) == 0.0
+
+
+def test_holm_s_correction_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1, each at least the one before.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_a_test_that_could_not_be_made_is_not_corrected_for() -> None:
+    corrected = holm([0.02, math.nan, 0.03])
+    assert corrected[0] == pytest.approx(0.04)
+    assert math.isnan(corrected[1])
+    assert corrected[2] == pytest.approx(0.04)
