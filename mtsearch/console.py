@@ -320,7 +320,7 @@ def print_replication(console: Console, rows: Sequence[Mapping[Any, Any]], verdi
         verdict: of :func:`mtsearch_analysis.replication_verdict`.
         path: the table of every training.
     """
-    print_pairs(console, [("replicated", "mean ± half of its 95% interval (number of seeds)")])
+    print_pairs(console, [("replicated", "mean over new seeds ± half of its 95% interval")])
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("  config", "metric", "seeds", "dev", "test"):
         table.add_column(column, no_wrap=True, justify="left" if column in ("  config", "metric") else "right")
