@@ -55,7 +55,7 @@ def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.D
 
 
 def compare(run: Run, trial_id: str, other: str | None = None) -> pd.DataFrame:
-    """Where two trials differ: one row per differing config value, then one per score.
+    """Where two trials differ: one row per differing config value, then one per score: of each objective and task.
 
     Columns: ``part`` ("config" or "score"), ``name``, one column for each trial under its id, and
     ``difference`` (the first minus the second; null for what is not a number).
@@ -84,8 +84,8 @@ def compare(run: Run, trial_id: str, other: str | None = None) -> pd.DataFrame:
         if not _equal(left[column], right[column])
     ]
     rows.append(("score", run.main_metric, left["score"], right["score"]))
-    for metric in run.task_metrics:
-        if metric != run.main_metric:
+    for metric in dict.fromkeys([*run.objective.others, *run.task_metrics]):
+        if metric != run.main_metric and f"best/{metric}" in run.trials:
             rows.append(("score", metric, left[f"best/{metric}"], right[f"best/{metric}"]))
     frame = pd.DataFrame(rows, columns=["part", "name", trial_id, other], dtype=object)
     frame["difference"] = [_difference(a, b) for _, _, a, b in rows]

@@ -89,6 +89,15 @@ def test_a_trial_is_compared_with_the_winner(three_trials: Run) -> None:
     assert frame["difference"].isna().tolist()[:2] == [True, True]
 
 
+def test_all_that_a_search_is_for_is_compared(tmp_path: Path) -> None:
+    objective = replace(TWO_TASKS, others={"open_heads": "minimize", "latency_ratio": "minimize"})
+    rows = [scored(number, 0.5, 0.5, **{"best/open_heads": 0.25 + number}) for number in (0, 1)]
+    frame = compare(run_of(tmp_path, *rows, objective=objective), "t0001")
+    names = ["mean_score", "open_heads", "sentiment.accuracy", "similarity.pearson"]  # no latency was measured
+    assert frame.loc[frame["part"] == "score", "name"].tolist() == names
+    assert frame.set_index("name").loc["open_heads", "difference"] == 1.0
+
+
 def test_the_winner_is_compared_with_the_runner_up(three_trials: Run) -> None:
     assert list(compare(three_trials, "t0002").columns) == ["part", "name", "t0002", "t0000", "difference"]
 
