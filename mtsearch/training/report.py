@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mtsearch.config.constraints import Constraint
-from mtsearch.config.objectives import OVERALL_METRICS
-from mtsearch.config.search import SearchConfig
+
+if TYPE_CHECKING:
+    from mtsearch.config.search import SearchConfig
 
 __all__ = ["Interference", "Measurement", "Objective", "Report"]
 
@@ -33,6 +34,8 @@ class Objective:
     @classmethod
     def of(cls, search: SearchConfig) -> Objective:
         """What the trials of a search are for."""
+        from mtsearch.config.objectives import OVERALL_METRICS  # which imports all methods, and so torch
+
         constraints = tuple(map(Constraint.parse, search.constraints))
         named = dict.fromkeys((*search.metrics, *(constraint.metric for constraint in constraints)))
         costs = tuple(name for name in named if name in OVERALL_METRICS and OVERALL_METRICS[name].is_cost)
