@@ -5,6 +5,7 @@ What a command needs is imported inside it, so that ``mtsearch --help`` need not
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 console = Console()
 _LINES = 1024  # of standard input that are predicted together
+_STORAGE_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 SpaceArgument = Annotated[str, typer.Argument(help="A YAML file, or a shipped space such as baseline.")]
 SetOption = Annotated[
@@ -431,5 +433,14 @@ def main() -> None:
     try:
         app()
     except MtsearchError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in _STORAGE_FAILED:
+            raise  # a fault of ours
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror}; put that right, and the same command goes on", MtsearchError.exit_code)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(exit_code)

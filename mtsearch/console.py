@@ -209,7 +209,15 @@ def _task_metrics(state: RunState) -> list[str]:
 
 
 def _line(event: Event, state: RunState) -> str:
-    from mtsearch.search.events import Infeasible, Replicated, ReplicationStarted, Reported, Stopped, Suggested
+    from mtsearch.search.events import (
+        Infeasible,
+        Replicated,
+        ReplicationStarted,
+        Reported,
+        Retried,
+        Stopped,
+        Suggested,
+    )
 
     match event:
         case Suggested():
@@ -224,6 +232,8 @@ def _line(event: Event, state: RunState) -> str:
                 f"{event.trial_id} evaluation {report['evaluation']} (epoch {report['epoch']:g}): score "
                 f"{report['score']:.4f}; best of {of} {best.best_score:.4f} ({best.trial_id})"
             )
+        case Retried():
+            return f"{event.trial_id} tried again: {event.reason}"
         case Stopped():
             done = sum(not trial.is_open for trial in state.feasible)
             return f"{event.trial_id} {event.status}: {event.reason} [{done} of {state.target} trials done]"

@@ -22,7 +22,8 @@ from mtsearch_analysis.tables import Direction
 
 __all__ = ["Plan", "expected_evaluations", "plan_search"]
 
-_STATE_RATIO = 3  # weights and AdamW's two moments
+_MOMENTS = 2  # AdamW's, each as large as the weights
+_RUNNING_WEIGHTS = 1 + 2 * (1 + _MOMENTS)  # the best checkpoint; the last one and the one that is being written
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         # the best and the last checkpoint of each
         kept_bytes=2 * min(num_trials, search.keep.best * num_rankings) * probed.weight_bytes,
         front_bytes=2 * probed.weight_bytes if search.keep.front and len(search.metrics) > 1 else 0,
-        running_bytes=footprint.concurrency * (2 + _STATE_RATIO) * probed.weight_bytes,
+        running_bytes=footprint.concurrency * _RUNNING_WEIGHTS * probed.weight_bytes,
         trial_seconds=probed.seconds(probed.num_evaluations),
         least_seconds=rounds * probed.seconds(min(evaluations, probed.num_evaluations)),
         most_seconds=rounds * probed.seconds(probed.num_evaluations),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import platform
 import sys
 import time
@@ -112,7 +113,7 @@ def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
     number: int | None = None
     time.sleep(assignment.wait_seconds)
     try:
-        if Path(assignment.run_folder).is_dir():
+        if os.path.isdir(assignment.run_folder):
             place = Path(assignment.run_folder) / assignment.place
             number = _claim(place)
             with _logged(place / f"attempt-{number}" / "log.txt"):
@@ -129,7 +130,8 @@ def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
                 f"but {platform.node()} does not see it",
             )
     except Exception as error:
-        failure = cause_of(error), reason_of(error)
+        is_there = os.path.isdir(assignment.run_folder)  # else whatever was raised has that for its cause
+        failure = cause_of(error) if is_there else "surroundings", reason_of(error)
     finally:
         _free_memory()
     if failure is not None:

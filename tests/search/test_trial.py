@@ -143,3 +143,27 @@ def test_what_a_trial_makes_of_its_data_is_in_its_log(assign: Callable[..., Assi
     results.close()
     log = (tmp_path / "trials/t0000/attempt-1/log.txt").read_text()
     assert "sentiment: + 48 augmented (eda, shipped synonyms)" in log
+
+
+def test_a_run_folder_that_is_not_there_or_goes_away_is_not_the_trials_doing(
+    assign: Callable[..., Assignment], tmp_path: Path
+) -> None:
+    missing = Assignment(**{**vars(assign()), "run_folder": str(tmp_path / "gone")})
+    (failed,) = attempt(missing)
+    assert (failed["outcome"], failed["cause"], failed["attempt"]) == ("failed", "surroundings", None)
+    assert "must be on storage that every node shares" in failed["reason"]
+    (tmp_path / "shared").mkdir()
+    results = attempt(Assignment(**{**vars(assign()), "run_folder": str(tmp_path / "shared")}))
+    next(results)
+    (tmp_path / "shared").rename(tmp_path / "elsewhere")
+    (tmp_path / "shared").touch()  # in whose place nothing can be made
+    *_, failed = results
+    assert (failed["outcome"], failed["cause"], failed["attempt"]) == ("failed", "surroundings", 1)
+
+
+def test_a_trial_in_micro_batches_says_and_saves_what_others_do(assign: Callable[..., Assignment]) -> None:
+    assignment = Assignment(**{**vars(assign()), "micro_batch_size": 3})
+    assert Assignment.from_ray(assignment.to_ray()) == assignment
+    started, first, second = attempt(assignment)
+    assert [result["outcome"] for result in (started, first, second)] == ["started", "running", "finished"]
+    assert {result["attempt"] for result in (started, first, second)} == {1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,24 @@ def optimizer_state(parts: Parts) -> dict[str, Any]:
     }
     groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     return {"values": values, "groups": groups}
+
+
+def test_a_running_trial_never_has_more_on_disk_than_a_plan_says(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtsearch.search.planning import _RUNNING_WEIGHTS
+    from mtsearch.training import checkpoint
+
+    sizes = []
+
+    def replace(source: Path, target: Path) -> None:
+        if Path(target).name.startswith("evaluation-"):
+            sizes.append(sum(path.stat().st_size for path in tmp_path.rglob("checkpoints/*/*.safetensors")))
+        os.rename(source, target)
+
+    monkeypatch.setattr(checkpoint.os, "replace", replace)
+    parts = start(tmp_path, encoder={"max_length": 16}, training={"epochs": 4})
+    list(fit(parts))
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in parts.state.model.state_dict().values())
+    assert len(sizes) == 4
+    assert (_RUNNING_WEIGHTS - 0.5) * weights < max(sizes) < (_RUNNING_WEIGHTS + 0.5) * weights
