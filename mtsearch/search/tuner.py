@@ -116,6 +116,7 @@ def run_search(
     extra_seconds: float = 0.0,
     in_process: bool = False,
     data_hashes: DataHashes | None = None,
+    trainable: type[tune.Trainable] = Trial,
 ) -> Outcome:
     """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
 
@@ -133,6 +134,7 @@ def run_search(
         in_process: train one trial after the other in this process, without Ray, each to its end.
         data_hashes: what data there is, from :func:`mtsearch.training.preflight.preflight`; None takes
             the first trial's word for it.
+        trainable: what runs a trial, and says of it what :class:`mtsearch.search.trial.Trial` says.
 
     Raises:
         RunError: the folder belongs to a finished search, to another space, to another driver, or to something else.
@@ -189,7 +191,7 @@ def run_search(
                         if finished_because(state, space) is None and in_process:
                             _train_in_turn(driver)
                         elif finished_because(state, space) is None:
-                            _tune(driver, ray_scheduler, folder, footprint.concurrency)
+                            _tune(driver, ray_scheduler, folder, footprint.concurrency, trainable)
                         if (
                             space.search.retrain_best
                             and not in_process
@@ -300,7 +302,9 @@ def _is_finished(state: RunState, space: SearchSpace) -> bool:
     return is_over and not to_retrain and is_complete(state, space)
 
 
-def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: int) -> None:
+def _tune(
+    driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: int, trainable: type[tune.Trainable]
+) -> None:
     """Have Ray run what the driver hands out, until there is nothing left or the driver wants to stop."""
     scratch = folder / ".ray"  # what Ray insists on writing; nothing there is ever read
     settings = {
@@ -317,7 +321,7 @@ def _tune(driver: Driver, scheduler: TrialScheduler, folder: Path, concurrency: 
         with environment(settings), _quiet("ray.tune", "ray.train"), memory_deaths_as_deaths():
             # Not Tuner, which is the same behind a pickle of all that it is given and a grid of results in memory.
             tune.run(
-                Trial,
+                trainable,
                 name="tune",
                 storage_path=str(scratch),
                 search_alg=Algorithm(driver),
