@@ -99,10 +99,12 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has stopped in good order."""
+        self._running.pop(trial.trial_id, None)
         self._driver.ended(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial's worker has died."""
+        self._running.pop(trial.trial_id, None)
         cause, reason = death_of(trial)
         if hung := self._hung.pop(trial.trial_id, None):
             cause, reason = "surroundings", hung
