@@ -377,13 +377,15 @@ def _longer(time: str | None) -> float:
 
 def _conclude(outcome: Outcome, command: str) -> None:
     """What has come of it, where to look next, and the exit code of an interrupted run."""
-    from mtsearch.console import print_outcome
-    from mtsearch_analysis import task_set_table
+    from mtsearch.console import print_outcome, print_pairs
+    from mtsearch_analysis import early_order_verdict, task_set_table
 
     has_winner = outcome.best is not None or bool(outcome.best_of_tasks)
     page = _report(outcome.folder, None) if has_winner or outcome.nearest is not None else None
-    task_sets = task_set_table(_read_run(outcome.folder))
-    print_outcome(console, outcome, page, command, task_sets.to_dict("records"))
+    run = _read_run(outcome.folder)
+    print_outcome(console, outcome, page, command, task_set_table(run).to_dict("records"))
+    if verdict := early_order_verdict(run):
+        print_pairs(console, [("early order", verdict)])
     _conclude_replication(Path(os.path.relpath(outcome.folder)))
     if not outcome.is_finished:
         raise typer.Exit(130)

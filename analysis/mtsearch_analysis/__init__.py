@@ -11,6 +11,7 @@
 
 from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
+from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import pareto_figure, pareto_front
@@ -26,6 +27,8 @@ __all__ = [
     "best_trials",
     "compare",
     "curve_figure",
+    "early_order_table",
+    "early_order_verdict",
     "learning_curves",
     "load_run",
     "parallel_figure",
