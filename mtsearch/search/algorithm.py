@@ -78,7 +78,7 @@ class Recorder(Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker has taken a trial."""
         self._running[trial.trial_id] = trial
-        self._driver.is_working(trial.trial_id)
+        self._driver.hear_of(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Kill the workers that hang; Ray then finds them dead."""

@@ -271,7 +271,7 @@ class Driver:
 
     def _take_in(self, trial_id: str, result: Mapping[str, Any]) -> None:
         now = time.time()
-        waited = self.is_working(trial_id)
+        waited = self.hear_of(trial_id)
         if result["outcome"] == "started":
             self.record(Started(time=now, trial_id=trial_id, attempt=result["attempt"], node=result["node"]))
             return
@@ -301,7 +301,7 @@ class Driver:
         if trial.attempts > 1:
             retain_attempt(self._folder, trial)
 
-    def is_working(self, trial_id: str) -> float:
+    def hear_of(self, trial_id: str) -> float:
         """A trial's worker has begun, or has said something; gives the seconds since it did before."""
         now = time.monotonic()
         before = self._heard.get(trial_id, now)

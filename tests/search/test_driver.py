@@ -450,7 +450,7 @@ def test_how_long_a_trial_may_be_silent_is_learned_from_those_before_it(
     clock = 1e6
     assert drive.driver.hung() == {}  # nobody knows yet how long an evaluation takes
     clock = 1e6 + 200
-    drive.driver.is_working(first), drive.driver.is_working(second)
+    drive.driver.hear_of(first), drive.driver.hear_of(second)
     clock = 1e6 + 400
     drive.say(first, 1, 0.5)
     clock = 1e6 + 4100
