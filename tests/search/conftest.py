@@ -11,7 +11,7 @@ import pytest
 
 from mtsearch.config.load import load_space
 from mtsearch.config.space import SearchSpace
-from mtsearch.search.events import Event, Reported, RunStarted, Started, Stopped, StopStatus, Suggested
+from mtsearch.search.events import Event, Reported, RungUnit, RunStarted, Started, Stopped, StopStatus, Suggested
 
 
 @pytest.fixture(scope="session")
@@ -135,6 +135,7 @@ class Story:
         extra: int = 0,
         own_tasks: bool = False,
         constraints: tuple[str, ...] = (),
+        rung_unit: RungUnit = "evaluations",
     ) -> Story:
         return self._add(
             RunStarted,
@@ -143,6 +144,7 @@ class Story:
             extra=extra,
             extended=extra > 0,
             rungs=rungs,
+            rung_unit=rung_unit,
             host="here",
             pid=1,
             versions={},

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mtsearch.config.rungs import draw_bracket
+from mtsearch.config.schedulers import Hyperband
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, DataError, RunError
 from mtsearch.search.driver import Driver, Footprint, finished_because
@@ -123,6 +125,17 @@ def test_how_a_trial_ended_is_told_by_the_trainer_and_else_it_was_pruned(begin: 
         failed: ("failed", "boom"),
         died: ("failed", "its worker died"),
     }
+
+
+def test_a_trials_bracket_is_recorded_and_the_same_in_every_search_of_that_seed(begin: Callable[..., Drive]) -> None:
+    search = {"trials": 12, "scheduler": {"name": "hyperband"}}
+    drive = begin(search, concurrency=99)
+    for _ in range(12):
+        drive.start()
+    recorded = [event.bracket for event in read_events(drive.driver._folder) if isinstance(event, Suggested)]
+    assert recorded == [trial.bracket for trial in drive.state.trials.values()]
+    assert recorded == [draw_bracket(Hyperband(), 3, 13, number) for number in range(12)]
+    assert len(set(recorded)) > 1
 
 
 def test_a_crashed_search_goes_on_with_its_running_trials_and_suggests_none_twice(begin: Callable[..., Drive]) -> None:

@@ -30,6 +30,30 @@ def test_a_diverged_report_gives_no_score() -> None:
     assert trial.seconds == 4.0
 
 
+def test_a_trial_of_a_later_bracket_passes_its_own_rungs() -> None:
+    story = Story().begun(rungs=(1, 3, 9)).suggested(0, bracket=1)
+    story.reported(0, 1, 0.5).reported(0, 2, 0.5)
+    assert fold(story.events).trials["t0000"].rung == 0
+    assert fold(story.reported(0, 3, 0.5).events).trials["t0000"].rung == 1
+
+
+def test_rungs_may_be_counted_in_examples() -> None:
+    story = Story().begun(rungs=(150, 300, 600), rung_unit="examples").suggested(0)
+    for evaluation in (1, 2, 3):  # 100 examples each
+        story.reported(0, evaluation, 0.5)
+    trial = fold(story.events).trials["t0000"]
+    assert trial.rung == 2
+    assert trial.examples_at == {1: 100, 2: 200, 3: 300}
+
+
+def test_it_is_known_which_trials_had_ended_when_one_was_suggested() -> None:
+    story = Story().begun().suggested(0).suggested(1).suggested(2)
+    story.stopped(1, "completed").suggested(3).stopped(0, "interrupted").stopped(2, "failed").suggested(4)
+    state = fold(story.events)
+    assert state.endings == ["t0001", "t0002"]
+    assert [trial.num_ended_before for trial in state.trials.values()] == [0, 0, 0, 1, 2]
+
+
 def test_a_rung_that_stops_a_trial_was_not_passed() -> None:
     story = Story().begun(rungs=(1, 3)).suggested(0).suggested(1)
     story.reported(0, 1, 0.1).stopped(0, "pruned")

@@ -102,6 +102,27 @@ def test_a_search_fills_its_run_folder(
     assert not [path for path in folder.iterdir() if path.name.endswith(".tmp")]
 
 
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"name": "asha", "unit": "examples", "grace": 10, "reduction_factor": 2},
+        {"name": "median", "min_trials": 2},
+    ],
+    ids=["examples", "median"],
+)
+def test_trials_are_stopped_by_every_kind_of_scheduler(
+    space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path, scheduler: dict[str, Any]
+) -> None:
+    outcome = run(space_of({"scheduler": scheduler, "trials": 8, "algorithm": {"name": "random"}}))
+    assert outcome.is_finished
+    assert outcome.counts.keys() == {"completed", "pruned"}
+    assert sum(outcome.counts.values()) == 8
+    trials = load_run(tmp_path / "run").trials
+    pruned = trials[trials["status"] == "pruned"]
+    assert (pruned["evaluations"] < 3).all()
+    assert trials["rung"].isna().all() == (scheduler["name"] == "median")
+
+
 def test_an_interrupted_search_goes_on_where_it_was_and_comes_to_the_same_numbers(
     space_of: Callable[..., SearchSpace],
     run: Callable[..., Outcome],
