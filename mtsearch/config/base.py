@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Frozen"]
+__all__ = ["Frozen", "NameOrPath", "PathMark"]
+
+
+class PathMark:
+    """Says of a text that it may be a path: of a space that is loaded, relative ones become absolute."""
+
+
+NameOrPath = Annotated[str, PathMark()]
+"""A path on this machine; or a name, where none such is there."""
 
 
 class Frozen(BaseModel):

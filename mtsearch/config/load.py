@@ -19,6 +19,7 @@ from mtsearch.config.defaults import filled
 from mtsearch.config.messages import Problem, raise_problems, schema_problems
 from mtsearch.config.nodes import Entry, Fields, Items, Leaf, Located, from_plain, places_of
 from mtsearch.config.overrides import Override, apply, parse_override
+from mtsearch.config.paths import with_absolute_paths
 from mtsearch.config.slots import Slot
 from mtsearch.config.space import Around, SearchSpace, space_schema
 from mtsearch.config.syntax import read, written
@@ -126,7 +127,7 @@ def _assembled(document: _Document, overrides: Sequence[str]) -> tuple[SearchSpa
     changed = tree
     for setting in settings:
         changed = apply(changed, slot, setting)
-    space, places = _validated(changed)
+    space, places = _validated(with_absolute_paths(changed, slot, Path.cwd()))
     if settings and not any(setting.path[:2] == ("search", "start") for setting in settings):
         space = _without_settled_starts(space, SearchSpace(_trial(tree)))
     return space, places

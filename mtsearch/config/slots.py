@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mtsearch.config.base import PathMark
 from mtsearch.config.domains import scalar_text
 
 __all__ = ["Slot", "alternatives"]
@@ -24,11 +25,13 @@ class Slot:
         annotation: the type of what goes there.
         discriminator: the key that tells the members of a union apart (``name``, ``kind``), or None.
         doc: the field's documentation.
+        may_be_path: whether a text there may be a path.
     """
 
     annotation: Any
     discriminator: str | None = None
     doc: str = ""
+    may_be_path: bool = False
 
     @cached_property
     def members(self) -> tuple[Any, ...]:
@@ -91,7 +94,13 @@ def _slot(annotation: Any, doc: str = "") -> Slot:
 def _field_slot(field: FieldInfo) -> Slot:
     slot = _slot(field.annotation, field.description or "")
     own = field.discriminator if isinstance(field.discriminator, str) else None
-    return Slot(slot.annotation, own or slot.discriminator, slot.doc)
+    return Slot(slot.annotation, own or slot.discriminator, slot.doc, _is_marked(field))
+
+
+def _is_marked(field: FieldInfo) -> bool:
+    # Of an optional one the mark is on the union's member.
+    members = (get_args(member) for member in get_args(field.annotation) if get_origin(member) is Annotated)
+    return any(isinstance(item, PathMark) for item in (*field.metadata, *(item for args in members for item in args)))
 
 
 def _flat(annotation: Any, discriminator: str | None = None) -> Iterator[tuple[Any, str | None]]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from mtsearch.adapters import Adapters, NoAdapters
 from mtsearch.augmentation import Augmentation, NoAugmentation
-from mtsearch.config.base import Frozen
+from mtsearch.config.base import Frozen, NameOrPath
 from mtsearch.config.plugins import load_tables
 from mtsearch.experts import Experts, NoExperts
 from mtsearch.model.extension import ExtensionMethod
@@ -41,7 +41,7 @@ DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 class Encoder(Frozen):
     """The shared encoder and how a sequence becomes one vector."""
 
-    model: str = Field(default=DEFAULT_ENCODER, min_length=1)
+    model: NameOrPath = Field(default=DEFAULT_ENCODER, min_length=1)
     """A local folder, or a model's name on the hub; the default also comes as a package (extra ``offline``)."""
     revision: str | None = None
     """Branch, tag or commit on the hub; null takes its main branch."""
@@ -204,8 +204,8 @@ class TrialConfig(Frozen):
     def _copies_have_no_gold_tags(self) -> TrialConfig:
         if self.tags.name == "columns" and self.augmentation.name != "none":
             raise ValueError(
-                "tags.name: 'columns' has no tags for the copies that augmentation makes; choose another source, or leave "
-                "augmentation out"
+                "tags.name: 'columns' has no tags for the copies that augmentation makes; choose another source, or "
+                "leave augmentation out"
             )
         return self
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mtsearch.config.base import Frozen
+from mtsearch.config.base import Frozen, NameOrPath
 
 __all__ = ["ColumnRole", "DataField", "DataSource", "FileFormat", "SplitName"]
 
@@ -22,7 +22,7 @@ FileFormat = Literal[_TextFormat, _StructuredFormat]
 class DataSource(Frozen):
     """A data set: a name of the catalogue, a folder, a data set of the hub, or a layer of the sample corpus."""
 
-    source: str = Field(min_length=1)
+    source: NameOrPath = Field(min_length=1)
     """A catalogue name (``sst5``), a path to a folder, ``hub:OWNER/NAME``, or ``sample:LAYER``."""
     format: FileFormat | Literal["auto", "hub"] = "auto"
     """How the files are laid out; ``auto`` takes the catalogue's word or the file's ending, ``hub`` reads a

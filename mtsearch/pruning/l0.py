@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from mtsearch.config.base import Frozen
+from mtsearch.config.base import Frozen, NameOrPath
 from mtsearch.model.extension import Host, Role
 from mtsearch.pruning.contract import CLOSED_AT_MOST, HeadGates, RunningPruning
 
@@ -72,7 +72,7 @@ class L0(Frozen):
     """One set of gates for all tasks, or one for each, which only its own task's updates move."""
     mode: Literal["dynamic", "static"] = "dynamic"
     """Prune while training from the start, or prune a trained model (``source``) with its task heads frozen."""
-    source: str | None = Field(default=None, min_length=1)
+    source: NameOrPath | None = Field(default=None, min_length=1)
     """The trained model of the static mode: a checkpoint, or a run folder, whose best trial's checkpoint is taken."""
 
     @model_validator(mode="after")
