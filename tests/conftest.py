@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -116,6 +117,43 @@ def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-pipeline")
     pipeline.to_disk(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_tagger(tiny_encoder: Path, _own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export that learned the tiny data's words: parts of speech (task ``pos``), films and books (``works``)."""
+    from mtsearch.config.trial import TrialConfig
+    from mtsearch.training.card import Origin
+    from mtsearch.training.checkpoint import latest_checkpoint
+    from mtsearch.training.export import export
+    from mtsearch.training.fit import fit
+    from mtsearch.training.parts import build
+    from mtsearch.training.place import Place
+
+    folder = tmp_path_factory.mktemp("tiny-tagger")
+    pos = ["DET", "NOUN", "AUX", "ADJ", "PUNCT"]
+    sentences = [["this", thing, "was", judged, "."] for thing in THINGS for judged in (*GOOD, *BAD)]
+    for split in ("train", "dev"):
+        rows = [
+            {"words": words, "pos": pos, "ner": ["B-WORK" if word in ("film", "book") else "O" for word in words]}
+            for words in sentences
+        ]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    config = {
+        "name": "tagger",
+        "encoder": {"model": str(tiny_encoder), "max_length": 32},
+        "tasks": {
+            "pos": {"kind": "tagging", "data": str(folder)},
+            "works": {"kind": "ner", "data": str(folder), "head": {"name": "bio", "crf": False}},
+        },
+        "training": {"epochs": 2, "batch_size": 8, "precision": "fp32", "seed": 7},
+        "optimizer": {"name": "adamw", "lr": 1e-2, "head_lr": 1e-2},
+        "schedule": {"name": "none"},
+    }
+    list(fit(build(TrialConfig.model_validate(config), Place(folder / "trial", None))))
+    checkpoint = latest_checkpoint(folder / "trial")
+    assert checkpoint is not None
+    return export(checkpoint, folder / "export", Origin()).folder
 
 
 @pytest.fixture(scope="session")

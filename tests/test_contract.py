@@ -126,6 +126,8 @@ def with_what_it_needs(sections: dict[str, Any], request: pytest.FixtureRequest)
     match sections.get("tags"):
         case {"name": "spacy"}:
             return {"tags": {**sections["tags"], "pipeline": str(request.getfixturevalue("tiny_pipeline"))}}
+        case {"name": "exported"}:
+            return {"tags": {**sections["tags"], "folder": str(request.getfixturevalue("tiny_tagger"))}}
         case {"name": "columns"}:
             return {"tags": {**sections["tags"], "layers": "pos"}, "tasks": request.getfixturevalue("tiny_gold")}
     return sections

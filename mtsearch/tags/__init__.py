@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from mtsearch.tags.columns import Columns
+from mtsearch.tags.exported import ExportedTags
 from mtsearch.tags.none import NoTags
 from mtsearch.tags.spacy import Spacy
 
-__all__ = ["Columns", "NoTags", "Spacy", "Tags"]
+__all__ = ["Columns", "ExportedTags", "NoTags", "Spacy", "Tags"]
 
-Tags = Annotated[NoTags | Spacy | Columns, Field(discriminator="name")]
+Tags = Annotated[NoTags | Spacy | Columns | ExportedTags, Field(discriminator="name")]

@@ -13,7 +13,7 @@ from mtsearch.data.places import Spelled, word_starts
 from mtsearch.data.word_tags import Word, WordTags
 from mtsearch.errors import DataError
 from mtsearch.model.extension import Extension, Host
-from mtsearch.tags.contract import TagConfig
+from mtsearch.tags.contract import OpenExport, TagConfig
 from mtsearch.tags.embeddings import TagEmbeddings
 
 __all__ = ["Columns"]
@@ -24,7 +24,7 @@ class Columns(TagConfig):
 
     name: Literal["columns"] = "columns"
 
-    def tagger(self, *, is_cached: bool) -> Tagger | None:
+    def tagger(self, *, is_cached: bool, open_export: OpenExport) -> Tagger | None:
         """Reads the tags off the examples."""
         return _GoldTags()
 

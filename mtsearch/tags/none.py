@@ -8,6 +8,7 @@ from mtsearch.config.base import Frozen
 from mtsearch.data.piece_tags import Tagger
 from mtsearch.data.word_tags import TagLayer
 from mtsearch.model.extension import Extension, Host
+from mtsearch.tags.contract import OpenExport
 
 __all__ = ["NoTags"]
 
@@ -22,7 +23,7 @@ class NoTags(Frozen):
         """None."""
         return ()
 
-    def tagger(self, *, is_cached: bool) -> Tagger | None:
+    def tagger(self, *, is_cached: bool, open_export: OpenExport) -> Tagger | None:
         """None."""
         return None
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from mtsearch.config.base import NameOrPath
 from mtsearch.data.examples import Example
 from mtsearch.data.piece_tags import Tagger, spelled_texts
 from mtsearch.data.places import joined
@@ -20,7 +21,7 @@ from mtsearch.data.tag_cache import tags_of_texts
 from mtsearch.data.word_tags import TagLayer, Word, WordTags
 from mtsearch.errors import ConfigError
 from mtsearch.model.extension import Extension, Host
-from mtsearch.tags.contract import TagConfig
+from mtsearch.tags.contract import OpenExport, TagConfig
 from mtsearch.tags.embeddings import TagEmbeddings
 
 __all__ = ["Spacy"]
@@ -36,10 +37,10 @@ class Spacy(TagConfig):
     """
 
     name: Literal["spacy"] = "spacy"
-    pipeline: str = Field(default="en_core_web_sm", min_length=1)
+    pipeline: NameOrPath = Field(default="en_core_web_sm", min_length=1)
     """An installed pipeline, or a folder that one was saved to."""
 
-    def tagger(self, *, is_cached: bool) -> Tagger | None:
+    def tagger(self, *, is_cached: bool, open_export: OpenExport) -> Tagger | None:
         """The pipeline.
 
         Raises:

@@ -15,9 +15,11 @@ from scipy.stats import binomtest
 from mtsearch.config.trial import TrialConfig
 from mtsearch.config.yaml12 import dump
 from mtsearch.model.pruned import KeptHeads
+from mtsearch.tags import ExportedTags
 from mtsearch.tasks.contract import Inventory
 from mtsearch.tasks.metrics import Metric
 from mtsearch.tasks.metrics.micro import MicroAverage
+from mtsearch.training.exported import TAGGER
 
 __all__ = ["Cut", "Origin", "Score", "dev_scores", "model_card"]
 
@@ -286,7 +288,9 @@ mtsearch evaluate FOLDER --split dev --data DATA
         left_out = [name for name, section in config.extensions().items() if getattr(section, "name", "none") != "none"]
         if left_out := [name for name in left_out if name != "pruning" or (cut is not None and not cut.is_folded)]:
             plain += f" It is then without what extends it here: {', '.join(left_out)}."
-    if config.tags.name != "none":
+    if isinstance(config.tags, ExportedTags):
+        plain += f"\n\nThe tags of its words come from another model, which is in the folder `{TAGGER}`."
+    elif config.tags.name != "none":
         plain += f"\n\nThe tags of its words are not in this folder: they come from {config.tags.name} (section tags)."
     return f"{code}\n\n{plain}"
 

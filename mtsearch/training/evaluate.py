@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,10 @@ from mtsearch.data.examples import Example
 from mtsearch.model.layers import evaluation_mode
 from mtsearch.tasks.contract import Inventory, TaskKind
 from mtsearch.tasks.metrics import Metric
-from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.ranks import gather, sum_tensors
+
+if TYPE_CHECKING:
+    from mtsearch.training.parts import Parts, TaskParts
 
 __all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "evaluate_on_dev", "predict", "prediction_table"]
 

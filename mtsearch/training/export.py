@@ -20,8 +20,10 @@ from mtsearch.config.plugins import load_tables
 from mtsearch.errors import RunError
 from mtsearch.model.pruned import can_fold, cut_heads, fold_gates, kept_heads
 from mtsearch.model.sublayers import find_sublayers
+from mtsearch.tags import ExportedTags
 from mtsearch.training.card import Cut, Origin, Score, dev_scores, model_card
 from mtsearch.training.exported import (
+    CARD,
     ENCODER,
     FORMAT,
     GATES,
@@ -29,13 +31,15 @@ from mtsearch.training.exported import (
     KEPT,
     MANIFEST,
     SEAL,
+    TAGGER,
     VERSION,
+    copy_export,
     is_export,
     seal,
     sha256,
 )
 from mtsearch.training.latency import LENGTH, evaluated_gates, forward_ratio, rows
-from mtsearch.training.trained import TrainedModel
+from mtsearch.training.trained import TrainedModel, find_tagger
 
 __all__ = ["Exported", "export"]
 
@@ -79,6 +83,7 @@ def export(
         raise RunError(f"{checkpoint}: is an export already; copy it, or name the run that it was made from")
     trained = TrainedModel(checkpoint, plugins=plugins)
     config, model = trained.config, trained.model
+    _check_tagger(trained)
     before = _size(model)
     cut, run_time_gates = _cut(trained)
     encoder = model.encoder.state_dict()
@@ -117,7 +122,9 @@ def export(
         manifest["sha256"] = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         card = model_card(config, trained.inventories, trained.data_hashes, train_on, scores, cut, origin)
-        (temporary / "README.md").write_text(card, encoding="utf-8")
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        if isinstance(config.tags, ExportedTags):
+            copy_export(Path(config.tags.folder).expanduser(), temporary / TAGGER)
         for name in (ENCODER, HEADS):  # safetensors lets nobody else read what it writes
             shutil.copymode(temporary / MANIFEST, temporary / name)
         _put(temporary, out)
@@ -133,6 +140,21 @@ def _check_place(out: Path, force: bool) -> None:
         raise RunError(f"--out: {out} must be new or empty, but holds something else; choose another folder")
     if not force:
         raise RunError(f"--out: {out} must be new or empty, but holds an export; --force replaces it")
+
+
+def _check_tagger(trained: TrainedModel) -> None:
+    """Whether the export that gave the model its tags is still the one to take along."""
+    tags = trained.config.tags
+    if not isinstance(tags, ExportedTags):
+        return
+    tagger = find_tagger(trained.config, is_cached=False)
+    assert tagger is not None
+    assert trained.tags is not None
+    if tagger.identity() != trained.tags.source:
+        raise RunError(
+            f"tags.folder: {tags.folder} must be the export that the model was trained with, but is now another; put "
+            "that one back"
+        )
 
 
 def _put(folder: Path, out: Path) -> None:

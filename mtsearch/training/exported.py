@@ -5,6 +5,7 @@
     model.safetensors    the encoder, under its own parameters' names, with its attention heads cut
     config.json          the encoder's configuration, as it was whole    tokenizer.json ..  its tokenizer
     heads.safetensors    task heads and extensions, by the names that they have in the model
+    tagger/              where the encoder sees tags by another export, that export
     manifest.json        config, inventories, kept attention heads, hashes    README.md  the model card
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -33,6 +35,7 @@ from mtsearch.training.assembly import assemble
 from mtsearch.training.tagging import TrialTags
 
 __all__ = [
+    "CARD",
     "ENCODER",
     "FORMAT",
     "GATES",
@@ -40,7 +43,9 @@ __all__ = [
     "KEPT",
     "MANIFEST",
     "SEAL",
+    "TAGGER",
     "VERSION",
+    "copy_export",
     "encoder_source",
     "is_export",
     "load_exported",
@@ -51,6 +56,7 @@ __all__ = [
 
 FORMAT, VERSION = "mtsearch export", 1
 MANIFEST, ENCODER, HEADS = "manifest.json", "model.safetensors", "heads.safetensors"
+CARD, TAGGER = "README.md", "tagger"
 KEPT = "kept_attention_heads"
 SEAL = "manifest_sha256"  # in the metadata of the task heads' weights, which the manifest in turn has the hash of
 GATES = "extensions.pruning.gates"  # those that the weights cannot hold
@@ -111,6 +117,20 @@ def sha256(path: Path) -> str:
     """Of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_export(folder: Path, target: Path) -> None:
+    """Copy an export's own files, whatever else may lie beside them.
+
+    Raises:
+        RunError: as for :func:`read_manifest`.
+    """
+    names = [*read_manifest(folder)["sha256"], MANIFEST, *([CARD] if (folder / CARD).is_file() else [])]
+    target.mkdir()
+    for name in names:
+        shutil.copy(folder / Path(name).name, target)
+    if is_export(folder / TAGGER):
+        copy_export(folder / TAGGER, target / TAGGER)
 
 
 def encoder_source(folder: Path, manifest: Mapping[str, Any]) -> EncoderSource:

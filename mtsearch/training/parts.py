@@ -43,6 +43,7 @@ from mtsearch.training.source import load_source
 from mtsearch.training.state import Progress, TrainState
 from mtsearch.training.tagging import TrialTags, learn_tags, tag_rows
 from mtsearch.training.thawing import Thawing
+from mtsearch.training.trained import find_tagger
 
 __all__ = [
     "Parts",
@@ -269,7 +270,7 @@ def load_tasks(
 ) -> tuple[dict[str, TaskParts], TrialTags | None]:
     """All tasks' data as :func:`load_task` gives it; and their tags, where the encoder sees some, the same in all."""
     tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
-    tagger = config.tags.tagger(is_cached=True)
+    tagger = find_tagger(config, is_cached=True)
     if tagger is None:
         return tasks, None
     tags = learn_tags(config.tags, tagger, {name: task.train_tags for name, task in tasks.items()})
@@ -284,7 +285,7 @@ def load_task(
     source = find_encoder(config.encoder.model, config.encoder.revision)
     # What the task head is, and what is measured, does not change the data.
     settings = kind.model_dump_json(exclude={"head", "weight", "metrics"})
-    tagger = config.tags.tagger(is_cached=True)
+    tagger = find_tagger(config, is_cached=True)
     asked = name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on), tagger
     loaded = _loaded(*asked)
     method, training = config.augmentation, config.training

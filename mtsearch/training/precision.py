@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from accelerate.state import AcceleratorState
 from mtsearch.errors import ResourceError
 from mtsearch.training.place import Place
 
-__all__ = ["build_accelerator", "choose_precision"]
+__all__ = ["OneCpu", "build_accelerator", "choose_precision"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -54,3 +55,19 @@ def build_accelerator(precision: Precision, place: Place) -> Accelerator:
     # Singletons that refuse another precision and keep the first device; of several processes they hold the group.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=place.device == "cpu")
+
+
+class OneCpu:
+    """This process alone, on its CPU and in fp32: what predicting asks of an Accelerator.
+
+    For a model that runs beside a trial, whose Accelerator a second one would move to another device and format.
+    """
+
+    device = torch.device("cpu")
+    mixed_precision = "no"
+    process_index = 0
+    num_processes = 1
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Nothing is cast."""
+        return nullcontext()

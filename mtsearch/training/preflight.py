@@ -24,6 +24,7 @@ from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
 from mtsearch.training.source import check_source
 from mtsearch.training.tagging import TrialTags
+from mtsearch.training.trained import find_tagger
 
 __all__ = ["DataHashes", "preflight"]
 
@@ -77,7 +78,7 @@ def preflight(
                 tell(line)
         for line in _warnings(config, extended[asked_encoder]):
             tell(f"warning: {line}")
-        tagger = config.tags.tagger(is_cached=True)
+        tagger = find_tagger(config, is_cached=True)
         if tagger is not None:
             tell(f"tags: {tagger.describe()}")  # before the texts are tagged, which may take minutes
         looked_at = _row_changes(config)

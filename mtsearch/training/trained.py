@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -11,30 +14,32 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from accelerate import Accelerator
 
 from mtsearch.config.plugins import load_tables
 from mtsearch.config.schema import trial_schema
 from mtsearch.config.trial import TrialConfig
 from mtsearch.data.batching import Batch, EncodedSplit
 from mtsearch.data.examples import DataSet, Example
-from mtsearch.data.piece_tags import PieceTags
+from mtsearch.data.piece_tags import PieceTags, Tagger
 from mtsearch.data.resolve import load_data
 from mtsearch.data.source import SplitName
 from mtsearch.data.tokens import TokenTable, tokenise_uncached
 from mtsearch.data.windows import text_words
 from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.model.encoder import find_encoder, load_tokenizer
+from mtsearch.tags import Columns, ExportedTags
 from mtsearch.tasks.contract import Inventory, Layout, TaskKind
 from mtsearch.training.assembly import build_model
 from mtsearch.training.checkpoint import load_weights, read_description
 from mtsearch.training.evaluate import Evaluation, evaluate, predict, prediction_table
-from mtsearch.training.exported import MANIFEST, encoder_source, is_export, load_exported, read_manifest
+from mtsearch.training.exported import MANIFEST, TAGGER, encoder_source, is_export, load_exported, read_manifest
 from mtsearch.training.place import Place
-from mtsearch.training.precision import build_accelerator, choose_precision
+from mtsearch.training.precision import OneCpu, build_accelerator, choose_precision
 from mtsearch.training.rows import row_examples
 from mtsearch.training.tagging import TrialTags, tag_rows
 
-__all__ = ["TrainedModel"]
+__all__ = ["TrainedModel", "find_tagger"]
 
 _BATCH_SIZE = 64
 _LOG = logging.getLogger(__name__)
@@ -47,6 +52,8 @@ class TrainedModel:
         folder: a checkpoint, with ``model.safetensors`` and ``model.json``; or an export, which needs nothing else.
         device: where to run it.
         plugins: the modules that it was trained with; a checkpoint runs no code by itself.
+        beside_a_trial: whether it shares the process with a trial: it then runs on the CPU in fp32, and leaves the
+            trial's number format and device alone.
 
     Attributes:
         description: what the folder says of itself.
@@ -63,7 +70,14 @@ class TrainedModel:
         EncoderError: the encoder's configuration or tokenizer is no longer to be had.
     """
 
-    def __init__(self, folder: Path, device: Literal["cpu", "cuda"] = "cpu", plugins: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: Literal["cpu", "cuda"] = "cpu",
+        plugins: Sequence[str] = (),
+        *,
+        beside_a_trial: bool = False,
+    ) -> None:
         exported = is_export(folder)
         self.description = description = read_manifest(folder) if exported else read_description(folder)
         try:
@@ -85,8 +99,15 @@ class TrainedModel:
             file = folder / (MANIFEST if exported else "model.json")
             reason = str(error).splitlines()[0]
             raise RunError(f"{file}: must describe a model of this version, but: {reason}") from error
-        place = Place(None, None, device=device)
-        self.accelerator = build_accelerator(choose_precision(self.config.training.precision, device), place)
+        if exported and isinstance(self.config.tags, ExportedTags):
+            own = self.config.tags.model_copy(update={"folder": str(folder / TAGGER)})
+            self.config = self.config.model_copy(update={"tags": own})
+        self.accelerator: Accelerator | OneCpu
+        if beside_a_trial:
+            self.accelerator = OneCpu()
+        else:
+            precision = choose_precision(self.config.training.precision, device)
+            self.accelerator = build_accelerator(precision, Place(None, None, device=device))
         if exported:
             source = encoder_source(folder, description)
             self.model = load_exported(folder, description, self.config, self.inventories, self.tags)
@@ -232,8 +253,52 @@ class TrainedModel:
     def _tagged(
         self, task: str, examples: Sequence[Example], tokens: TokenTable, known: TrialTags, *, is_cached: bool
     ) -> PieceTags:
-        tagger = self.config.tags.tagger(is_cached=is_cached)
+        tagger = find_tagger(self.config, is_cached=is_cached)
         assert tagger is not None
         if tagger.identity() != known.source:
             _LOG.warning("tags: the model was trained with others than those by %s", tagger.describe())
         return tag_rows(tagger, task, examples, self._kind(task).layout, tokens).renumbered(known.names)
+
+
+@dataclass(frozen=True)
+class _Export:
+    """An export that gives a trial its tags."""
+
+    folder: Path
+    content_hash: str
+    kinds: Mapping[str, str] = field(compare=False)  # by the hash
+    plugins: tuple[str, ...]
+
+    def predict(self, task: str, texts: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
+        return _beside_a_trial(self.folder, self.plugins).predict(task, texts)
+
+
+@lru_cache
+def _open(folder: Path, plugins: tuple[str, ...]) -> _Export:
+    """The export in a folder; a process looks once."""
+    if not is_export(folder):
+        raise RunError(f"{folder}: must be a folder that mtsearch export wrote, but has no {MANIFEST}; check the path")
+    config = read_manifest(folder)["config"]
+    if config["tags"]["name"] == Columns().name:
+        raise RunError(f"{folder}: was trained with gold tags (tags.name: columns), and predicts on no text without")
+    # The manifest has the hashes of all other files.
+    content_hash = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
+    return _Export(folder.resolve(), content_hash, {task: of["kind"] for task, of in config["tasks"].items()}, plugins)
+
+
+@lru_cache(maxsize=2)
+def _beside_a_trial(folder: Path, plugins: tuple[str, ...]) -> TrainedModel:
+    return TrainedModel(folder, plugins=plugins, beside_a_trial=True)
+
+
+def find_tagger(config: TrialConfig, *, is_cached: bool) -> Tagger | None:
+    """What gives a trial's texts their tags; None if the encoder sees none.
+
+    Args:
+        config: the trial.
+        is_cached: whether it may keep on disk what it told of a text.
+
+    Raises:
+        ConfigError: what it needs is not there.
+    """
+    return config.tags.tagger(is_cached=is_cached, open_export=partial(_open, plugins=config.plugins))

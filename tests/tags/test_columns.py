@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pydantic import ValidationError
@@ -31,7 +32,7 @@ def read(folder: Path, rows: list[dict[str, Any]], columns: dict[str, str], want
 
 
 def tags(*examples: Example, layout: str = "single") -> list[list[Word]]:
-    tagger = Columns().tagger(is_cached=False)
+    tagger = Columns().tagger(is_cached=False, open_export=Mock())
     assert tagger is not None
     return [[Word(start, end, of) for start, end, of in text] for text in words_of(tagger.tag(list(examples), layout))]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -142,7 +144,7 @@ def test_nothing_of_frozen_layers_is_kept_below_them() -> None:
 def test_no_tags_are_no_extension() -> None:
     encoder = tiny("bert")
     assert NoTags().build(Host(encoder, find_layers(encoder), Serving(), ("one",), 7)) is None
-    assert NoTags().tagger(is_cached=True) is None
+    assert NoTags().tagger(is_cached=True, open_export=Mock()) is None
 
 
 @pytest.mark.parametrize(

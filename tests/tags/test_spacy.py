@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tagger(folder: Path, *, is_cached: bool = False) -> Tagger:
-    found = Spacy(pipeline=str(folder)).tagger(is_cached=is_cached)
+    found = Spacy(pipeline=str(folder)).tagger(is_cached=is_cached, open_export=Mock())
     assert found is not None
     return found
 
@@ -91,7 +92,7 @@ def test_without_spacy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(
         ConfigError, match=r"tags\.name: spacy needs the package spacy, .* pip install 'mtsearch\[spacy\]'"
     ):
-        Spacy().tagger(is_cached=False)
+        Spacy().tagger(is_cached=False, open_export=Mock())
 
 
 @pytest.mark.parametrize("name", ["no_such_pipeline", "./nowhere", "json", "numpy", "typing-extensions"])
@@ -99,7 +100,7 @@ def test_a_pipeline_that_is_not_there_is_one_line(name: str, tiny_pipeline: Path
     with pytest.raises(
         ConfigError, match=rf"tags\.pipeline: '{name}' must be an installed pipeline of spaCy or a folder"
     ):
-        Spacy(pipeline=name).tagger(is_cached=False)
+        Spacy(pipeline=name).tagger(is_cached=False, open_export=Mock())
 
 
 def test_a_broken_pipeline_is_one_line(tiny_pipeline: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,7 +16,10 @@ import torch
 from mtsearch.config.trial import TrialConfig
 from mtsearch.errors import ConfigError, DataError, RunError
 from mtsearch.tags import Columns, Spacy
+from mtsearch.training import trained as trained_module
+from mtsearch.training.card import Origin
 from mtsearch.training.checkpoint import latest_checkpoint
+from mtsearch.training.export import export
 from mtsearch.training.fit import fit
 from mtsearch.training.parts import Parts, build
 from mtsearch.training.place import Place
@@ -214,7 +218,7 @@ def test_a_layer_that_the_data_lacks_is_one_line(
 def test_a_layer_without_any_tag_is_one_line(tiny_data: Path, trial: Trial) -> None:
     tags = build(trial(), Place(None, tiny_data)).tasks["sentiment"].train_tags
     none = tags.renumbered({"pos": (), "entities": ()})
-    tagger = Columns().tagger(is_cached=False)
+    tagger = Columns().tagger(is_cached=False, open_export=Mock())
     assert tagger is not None
     with pytest.raises(DataError, match=r"tags\.layers: pos must be found in the training data, .* leave out pos"):
         learn_tags(Spacy(), tagger, {"sentiment": none})
@@ -230,3 +234,113 @@ def test_a_model_of_gold_tags_predicts_on_no_bare_text(
     assert evaluation.metrics["accuracy"] == pytest.approx(last.scores["sentiment.accuracy"])
     with pytest.raises(DataError, match=r"tasks\.sentiment: tags\.name: columns needs gold tags for every text"):
         model.predict("sentiment", ["a film"])
+
+
+@pytest.fixture(scope="module")
+def by_export(
+    tiny_config: Callable[..., dict[str, Any]],
+    tiny_data: Path,
+    tiny_tagger: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A checkpoint of a model whose texts an export tagged."""
+    folder = tmp_path_factory.mktemp("by-export")
+    tags = {"name": "exported", "folder": str(shutil.copytree(tiny_tagger, folder / "tagger")), "init_std": 1.0}
+    config = TrialConfig.model_validate(tiny_config(tags=tags, training={"precision": "fp32"}))
+    list(fit(build(config, Place(folder, tiny_data))))
+    return folder / "checkpoints/evaluation-0002"
+
+
+def test_an_export_tags_the_texts_of_every_task(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tiny_tagger: Path
+) -> None:
+    tags = {"name": "exported", "folder": str(tiny_tagger)}
+    parts = build(TrialConfig.model_validate(tiny_config(tags=tags)), Place(None, tiny_data))
+    assert parts.tags is not None
+    assert parts.tags.names == {"pos": ("ADJ", "AUX", "DET", "NOUN", "PUNCT"), "entities": ("WORK",)}
+    sentence = ["DET", "NOUN", "AUX", "ADJ", "PUNCT"]
+    assert tagged_tokens(parts, "sentiment") == ["", *sentence, ""]
+    assert tagged_tokens(parts, "paraphrase") == ["", *sentence, "", *sentence, ""]
+
+
+def test_a_tagger_leaves_the_trials_format_and_device_alone(
+    tiny_config: Callable[..., dict[str, Any]],
+    tiny_data: Path,
+    tiny_tagger: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    from mtsearch.training import parts, trained
+
+    monkeypatch.setenv("MTSEARCH_CACHE", str(tmp_path))
+    parts._loaded.cache_clear()
+    trained._beside_a_trial.cache_clear()
+    tags = {"name": "exported", "folder": str(tiny_tagger)}
+    config = TrialConfig.model_validate(tiny_config(tags=tags, training={"precision": "bf16"}))
+    assert build(config, Place(None, tiny_data)).accelerator.mixed_precision == "bf16"
+    assert trained._beside_a_trial.cache_info().currsize == 1
+
+
+def test_its_tags_from_the_cache_make_the_same_trial_without_the_model(
+    tiny_config: Callable[..., dict[str, Any]],
+    tiny_data: Path,
+    tiny_tagger: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mtsearch.training import parts
+
+    monkeypatch.setenv("MTSEARCH_CACHE", str(tmp_path / "cache"))
+    made = []
+    for name in ("first", "second"):
+        parts._loaded.cache_clear()
+        tags = {"name": "exported", "folder": str(tiny_tagger)}
+        config = TrialConfig.model_validate(tiny_config(tags=tags, training={"epochs": 1}))
+        list(fit(build(config, Place(tmp_path / name, tiny_data))))
+        made.append(weights(tmp_path / name / "checkpoints/evaluation-0001"))
+        monkeypatch.setattr("mtsearch.training.trained._beside_a_trial", None)
+    assert_equal(*made)
+
+
+def test_an_export_takes_the_export_along_that_gives_it_tags(by_export: Path, tmp_path: Path) -> None:
+    pairs = [("this film was good .", "this meal wasn't good.")]
+    expected = TrainedModel(by_export).predict("paraphrase", pairs)
+    out = export(by_export, tmp_path / "out", Origin()).folder
+    assert "in the folder `tagger`" in (out / "README.md").read_text()
+    moved = out.rename(tmp_path / "moved")
+    tagger = by_export.parents[1] / "tagger"
+    tagger.rename(tagger.with_name("away"))
+    try:
+        trained_module._open.cache_clear()
+        trained_module._beside_a_trial.cache_clear()
+        assert TrainedModel(moved).predict("paraphrase", pairs) == expected
+        with pytest.raises(ConfigError, match=r"tags\.folder: .*tagger: must be a folder that mtsearch export wrote"):
+            TrainedModel(by_export).predict("paraphrase", pairs)
+    finally:
+        tagger.with_name("away").rename(tagger)
+        trained_module._open.cache_clear()
+
+
+def test_another_export_in_its_place_is_not_taken_along(by_export: Path, tmp_path: Path) -> None:
+    checkpoint = shutil.copytree(by_export, tmp_path / "model")
+    description = json.loads((checkpoint / "model.json").read_text())
+    description["tags"]["source"] = "mtsearch of old"
+    (checkpoint / "model.json").write_text(json.dumps(description))
+    with pytest.raises(RunError, match=r"tags\.folder: .* must be the export that the model was trained with"):
+        export(checkpoint, tmp_path / "out", Origin())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_export_is_told_before_the_first_trial(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tiny_tagger: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(tiny_tagger, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"")
+    for folder, message in (
+        (tmp_path / "nowhere", "must be a folder that mtsearch export wrote, but has no manifest.json"),
+        (tiny_encoder, "must be a folder that mtsearch export wrote, but has no manifest.json"),
+        (damaged, "is not the file that manifest.json was written for"),
+    ):
+        config = TrialConfig.model_validate(tiny_config(tags={"name": "exported", "folder": str(folder)}))
+        with pytest.raises(ConfigError, match=rf"tags\.folder: .*{message}"):
+            preflight([config], Place(None, tiny_data), Objective(), str)
