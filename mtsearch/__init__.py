@@ -1,6 +1,7 @@
 """mtsearch: distributed hyperparameter search over multi-task transformer training.
 
-``search``, ``replicate``, ``train``, ``load`` and ``export`` do what the commands of the same names do; see :mod:`mtsearch.api`.
+``search`` (``run`` on the command line), ``replicate``, ``train``, ``load`` and ``export`` do what the commands do; see
+:mod:`mtsearch.api`.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ def search(
     data: str | Path | None = None,
     more_trials: int = 0,
     more_seconds: float = 0.0,
+    warm_start: str | Path | None = None,
     address: str | None = None,
     observer: Observer | None = None,
     say: Callable[[str], None] | None = None,
@@ -47,6 +48,8 @@ def search(
         data: the folder of data sets; None takes ``MTSEARCH_DATA``, and without that the hub or the sample corpus.
         more_trials: so many more than the space asks for, to go on with a finished search.
         more_seconds: so much more time than the space grants, to go on with a search whose time is spent.
+        warm_start: an earlier run's folder: its best points are tried first, and its trials are told to the search
+            algorithm where the spaces agree.
         address: of a Ray cluster; None starts Ray here, unless a connection exists.
         observer: told of every event.
         say: told what was found before the first trial, a line at a time.
@@ -77,6 +80,7 @@ def search(
         extra_trials=more_trials,
         extra_seconds=more_seconds,
         data_hashes=hashes,
+        warm_start=None if warm_start is None else Path(warm_start),
     )
 
 

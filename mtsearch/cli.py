@@ -68,6 +68,9 @@ def run(
     runs: RunsOption = Path("runs"),
     trials: Annotated[str | None, typer.Option(metavar="+N", help="So many trials more than before.")] = None,
     time: Annotated[str | None, typer.Option(metavar="+T", help="So much more time, such as +2h or +30m.")] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Start from what an earlier run found.")
+    ] = None,
     address: AddressOption = None,
 ) -> None:
     """Search a space; on the folder of an unfinished run of the same space, go on with it."""
@@ -87,6 +90,7 @@ def run(
             data=data,
             more_trials=_more(trials),
             more_seconds=_longer(time),
+            warm_start=from_,
             address=address,
             observer=watch,
             say=watch.say,

@@ -121,8 +121,11 @@ class Watch:
 
     def on_event(self, event: Event, state: RunState) -> None:
         """Show what happened."""
-        from mtsearch.search.events import Replicated, Reported, RunStarted
+        from mtsearch.search.events import Imported, Replicated, Reported, RunStarted
 
+        if isinstance(event, Imported):
+            for note in event.notes:
+                self.say(note)
         if isinstance(event, Replicated) and self._live is not None:
             self.say(_line(event, state))
         if isinstance(event, RunStarted) and event.dashboard:

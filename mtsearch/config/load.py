@@ -20,6 +20,7 @@ from mtsearch.config.messages import Problem, raise_problems, schema_problems
 from mtsearch.config.nodes import Entry, Fields, Items, Leaf, Located, from_plain, places_of
 from mtsearch.config.overrides import Override, apply, parse_override
 from mtsearch.config.paths import with_absolute_paths
+from mtsearch.config.search import StartPoint
 from mtsearch.config.slots import Slot
 from mtsearch.config.space import Around, SearchSpace, space_schema
 from mtsearch.config.syntax import read, written
@@ -208,11 +209,13 @@ def _trial(tree: Fields) -> Fields:
 def _without_settled_starts(space: SearchSpace, before: SearchSpace) -> SearchSpace:
     """The start points without the values that only the overrides put out of place."""
 
-    def still_wanted(point: Mapping[str, Any]) -> dict[str, Any]:
+    def still_wanted(point: StartPoint) -> StartPoint:
+        if not isinstance(point, dict):
+            return point
         broken_before = {key for key, _ in before.read_start(point)[0]}
         while settled := {key for key, _ in space.read_start(point)[0]} - broken_before:
             point = {key: value for key, value in point.items() if key not in settled}
-        return dict(point)
+        return point
 
     points = tuple(point for point in map(still_wanted, space.search.start) if point)
     return replace(space, search=space.search.model_copy(update={"start": points}))

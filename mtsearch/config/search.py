@@ -12,7 +12,7 @@ from mtsearch.config.base import Frozen
 from mtsearch.config.constraints import Constraint
 from mtsearch.config.schedulers import Asha, Scheduler
 
-__all__ = ["Keep", "Replicate", "Resources", "SearchConfig", "seconds"]
+__all__ = ["Keep", "Replicate", "Resources", "SearchConfig", "StartPoint", "seconds"]
 
 
 class Keep(Frozen):
@@ -77,6 +77,10 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+StartPoint = Literal["defaults"] | dict[str, Any]
+"""A point to try first."""
+
+
 class SearchConfig(Frozen):
     """How the space is searched."""
 
@@ -118,8 +122,12 @@ class SearchConfig(Frozen):
     """Which running trials are stopped early."""
     algorithm: Algorithm = Tpe()
     """How the next trial is chosen."""
-    start: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
-    """Points to try first: maps from a dimension's path to its value (or option label)."""
+    start: tuple[StartPoint, ...] = Field(default=(), strict=False)
+    """Points to try first: maps from a dimension's path to its value (or option label), or ``defaults``.
+
+    What a map leaves open the search algorithm chooses. ``defaults`` leaves nothing open: the first option of every
+    choice, and the middle of every range.
+    """
     seed: int = Field(default=13, ge=0, lt=2**31)
     """Of the search algorithm; not of the training."""
     concurrency: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
@@ -146,7 +154,7 @@ class SearchConfig(Frozen):
     retrain_best: bool = False
     """Train the winner (by the first objective) once more on train and dev, for as long as its best score took."""
     replicate: Replicate | None = None
-    """Train the best configs anew with other seeds when the search is over, for means with intervals on dev and test."""
+    """Train the best configs anew with other seeds when the search is over, for means on dev and on test."""
 
     @field_validator("metric")
     @classmethod

@@ -259,8 +259,12 @@ class SearchSpace:
             points.append(params)
         return tuple(points)
 
-    def read_start(self, point: Mapping[str, Any]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    def read_start(
+        self, point: Mapping[str, Any] | Literal["defaults"]
+    ) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         """One start point by names, and what is wrong with it as (key, message)."""
+        if not isinstance(point, Mapping):
+            return [], dict(self.default.params)
         problems: list[tuple[str, str]] = []
         params: dict[str, Any] = {}
         for key, value in point.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +198,7 @@ class Driver:
         for _ in range(_MOST_INFEASIBLE_IN_A_ROW if grid_size is None else grid_size - len(self.state.trials)):
             number = len(self.state.trials)
             start = self._next_start()
-            point = None if start is None else self._space.start_params()[start]
+            point = None if start is None else self._starts()[start]
             proposal = self._proposals.propose(number, point)
             trial_id = trial_name(number)
             now = time.time()
@@ -241,7 +241,12 @@ class Driver:
 
     def _next_start(self) -> int | None:
         used = {trial.start for trial in self.state.trials.values()}
-        return next((index for index in range(len(self._space.search.start)) if index not in used), None)
+        return next((index for index in range(len(self._starts())) if index not in used), None)
+
+    def _starts(self) -> Sequence[Mapping[str, Any]]:
+        """The points to try first: those of the space, then an earlier run's best."""
+        imported = self.state.imported
+        return (*self._space.start_params(), *(() if imported is None else imported.starts))
 
     def assignment(self, trial: TrialState) -> Assignment:
         """What a worker needs to know to run a trial."""

@@ -11,7 +11,7 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ __all__ = [
     "EVENTS",
     "Event",
     "EventLog",
+    "Imported",
     "Infeasible",
     "Replicated",
     "ReplicationStarted",
@@ -83,17 +84,38 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an earlier run found has been taken over; that run is needed no longer.
+
+    Attributes:
+        source: the earlier run's folder, as it was given.
+        starts: points to try first, after those of ``search.start``: values by the dimensions' names.
+        observations: trials of the earlier run that this one might have run: ``trial_id``, ``params`` as in
+            :class:`Suggested`, ``status``, ``scores`` as pairs of an evaluation and its score, ``best_evaluation`` and
+            the ``best_scores`` there.
+        notes: what was used, what was not and why; a line each.
+    """
+
+    time: float
+    source: str
+    starts: Sequence[Mapping[str, Any]]
+    observations: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suggested:
     """A trial to run.
 
     Attributes:
         trial_id: ``t0000``, ``t0001``, ..
-        number: order of suggestion from 0, infeasible ones counted; Optuna's number too.
+        number: order of suggestion from 0, infeasible ones counted; Optuna counts observations of an earlier run too.
         params: what the search algorithm holds: its own values, by the dimensions' names.
         config: the whole config, as JSON values.
         config_hash: the same for equal configs.
         gpus: that it holds while it runs.
-        start: which of ``search.start`` it is, from 0; None if the algorithm chose it.
+        start: which of ``search.start`` it is, from 0, or after those of the points of an earlier run; None if the
+            algorithm chose it.
         bracket: of the trial scheduler; in bracket s the first s rungs are not its own.
     """
 
@@ -271,6 +293,7 @@ class RunEnded:
 
 Event = (
     RunStarted
+    | Imported
     | Suggested
     | Infeasible
     | Started
@@ -285,6 +308,7 @@ Event = (
 
 _KINDS: dict[str, type[Event]] = {
     "run_started": RunStarted,
+    "imported": Imported,
     "suggested": Suggested,
     "infeasible": Infeasible,
     "started": Started,

@@ -26,6 +26,7 @@ from mtsearch.config.domains import Categorical, Domain, Float, Int
 from mtsearch.config.pairs import algorithm_of
 from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
+from mtsearch.search.events import Imported
 from mtsearch.search.journal import JournalFile
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import Status
@@ -56,7 +57,7 @@ class Proposal:
     """What Optuna proposes to run next.
 
     Attributes:
-        number: Optuna's, and ours.
+        number: ours.
         params: the dimensions that it has, by their names inside Optuna, with Optuna's values.
         config: what they come to; None if they break a rule.
         problem: the rule that they break; empty if none.
@@ -88,12 +89,37 @@ class Proposals:
         self._journal = JournalFile(temporary)
         self._storage = JournalStorage(self._journal)
         self._study = _create_study(self._storage, space)
+        self._num_observed = 0  # that stand before our trials in the study
         if isinstance(space.search.algorithm, CmaEs | Nsga2):
             self._replay(state)
         else:
+            if state.imported is not None:
+                self.observe(state.imported)
             for trial in state.trials.values():
                 self._study.add_trial(self._frozen(trial))
         os.replace(temporary, journal)
+
+    def observe(self, imported: Imported) -> None:
+        """Tell the trials of an earlier run, before the first of our own."""
+        for observation in imported.observations:
+            scores = dict(observation["scores"])
+            trial = TrialState(
+                f"{Path(imported.source).name}/{observation['trial_id']}",
+                self._num_observed,
+                observation["params"],
+                {},
+                "",
+                0,
+                None,
+                status=observation["status"],
+                reason=f"of {imported.source}",
+                scores=scores,
+                evaluation=max(scores),
+                best_score=scores[observation["best_evaluation"]],
+                best_scores=observation["best_scores"],
+            )
+            self._study.add_trial(self._frozen(trial))
+            self._num_observed += 1
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -120,7 +146,7 @@ class Proposals:
         if start is not None:
             self._study.enqueue_trial(dict(start))
         trial = self._study.ask()
-        assert trial.number == number, f"Optuna's trial {trial.number} is our {number}"
+        assert trial.number == self._num_observed + number, f"Optuna's trial {trial.number} is our {number}"
         # Asked for even where a start point leaves nothing to draw: it puts the trial into its generation.
         _ = trial.relative_params
         draw = self._space.draw(lambda dimension: _suggest(trial, dimension))
@@ -175,7 +201,7 @@ class Proposals:
             self._storage.set_trial_user_attr(self._optuna_id(trial), key, value)
         for name, value in self._constraints(trial).items():
             optuna.Trial(self._study, self._optuna_id(trial)).set_constraint(name, value)
-        self._study.tell(trial.number, values, state)
+        self._study.tell(self._num_observed + trial.number, values, state)
 
     @property
     def _has_several_objectives(self) -> bool:
@@ -213,7 +239,7 @@ class Proposals:
 
     def _optuna_id(self, trial: TrialState) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)
-        return self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+        return self._storage.get_trial_id_from_study_id_trial_number(study, self._num_observed + trial.number)
 
     def _frozen(self, trial: TrialState) -> FrozenTrial:
         state, values = self._end(trial)

@@ -56,7 +56,6 @@ __all__ = [
 ]
 
 _FIRST_SEED = 101
-_DEATHS_OF_A_WORKER = 3
 _TOLD_FILE = "told.jsonl"
 
 
@@ -82,6 +81,7 @@ class Contestant:
         config: as JSON values.
         rank: of its trial in the search, from 1; None if it is not among the best.
         is_start: whether the search started from it.
+        micro_batch_size: as in :class:`mtsearch.search.trial.Assignment`.
     """
 
     config_id: str
@@ -90,6 +90,7 @@ class Contestant:
     rank: int | None = None
     is_start: bool = False
     alone: str | None = None
+    micro_batch_size: int | None = None
 
     def with_seed(self, seed: int) -> dict[str, Any]:
         """Its config for a training."""
@@ -119,7 +120,7 @@ def contestants(state: RunState, space: SearchSpace, top: int) -> list[Contestan
         for trial in ranking:
             if rank < top and (key := _without_seed(trial.config)) not in found:
                 rank += 1
-                found[key] = Contestant(trial.trial_id, trial.trial_id, trial.config, rank)
+                found[key] = replace(_of(trial), rank=rank)
     start = _start_point(state, space)
     if start is not None:
         key = _without_seed(start.config)
@@ -129,8 +130,8 @@ def contestants(state: RunState, space: SearchSpace, top: int) -> list[Contestan
 
 def _start_point(state: RunState, space: SearchSpace) -> Contestant | None:
     first = next((trial for trial in state.feasible if trial.start == 0), None)
-    if first is not None:
-        return Contestant(first.trial_id, first.trial_id, first.config)
+    if first is not None and space.search.start:  # else it is one of an earlier run's best
+        return _of(first)
     given = next(iter(space.start_params()), {})
     try:
         config = space.config(space.draw(lambda dimension: given.get(dimension.name, dimension.domain.middle)))
@@ -138,8 +139,12 @@ def _start_point(state: RunState, space: SearchSpace) -> Contestant | None:
         return None
     plain = config.model_dump(mode="json")
     same = (trial for trial in state.feasible if _without_seed(trial.config) == _without_seed(plain))
-    trial: TrialState | None = next(same, None)
-    return Contestant("start" if trial is None else trial.trial_id, trial.trial_id if trial else None, plain)
+    trial = next(same, None)
+    return Contestant("start", None, plain) if trial is None else _of(trial)
+
+
+def _of(trial: TrialState) -> Contestant:
+    return Contestant(trial.trial_id, trial.trial_id, trial.config, micro_batch_size=trial.micro_batch_size)
 
 
 def singles(of: Contestant) -> list[Contestant]:
@@ -148,7 +153,14 @@ def singles(of: Contestant) -> list[Contestant]:
     if len(tasks) < 2:
         return []
     return [
-        Contestant(f"{of.config_id}/{task}", of.trial_id, {**of.config, "tasks": {task: kind}}, alone=task)
+        replace(
+            of,
+            config_id=f"{of.config_id}/{task}",
+            config={**of.config, "tasks": {task: kind}},
+            rank=None,
+            is_start=False,
+            alone=task,
+        )
         for task, kind in tasks.items()
     ]
 
@@ -341,7 +353,7 @@ def _trained(
 ) -> Iterator[tuple[Contestant, int, dict[str, Any]]]:
     """Each training as it ends, as many at a time as there is room for."""
     task = ray.remote(train_and_score).options(
-        num_cpus=footprint.cpus, num_gpus=footprint.gpus, max_retries=_DEATHS_OF_A_WORKER
+        num_cpus=footprint.cpus, num_gpus=footprint.gpus, max_retries=space.search.max_retries
     )
     waiting, running = deque(missing), dict[Any, tuple[Contestant, int]]()
     try:
@@ -359,6 +371,7 @@ def _trained(
                     cpus=footprint.cpus,
                     gpus=footprint.gpus,
                     objective=one.objective(space),
+                    micro_batch_size=one.micro_batch_size,
                 )
                 running[task.remote(assignment)] = one, seed
             for reference in ray.wait(list(running), timeout=0.2)[0]:

@@ -15,6 +15,7 @@ import numpy as np
 from mtsearch.config.constraints import Constraint
 from mtsearch.search.events import (
     Event,
+    Imported,
     Infeasible,
     Replicated,
     ReplicationStarted,
@@ -152,6 +153,7 @@ class RunState:
         rung_unit: what the rungs are counted in.
         scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
         trials: by id, in the order of suggestion.
+        imported: what was taken over from an earlier run; None if nothing was.
         endings: ids of the trials that have ended, in that order.
         constraints: what a winner must keep to.
         seconds: that drivers have spent on it.
@@ -174,6 +176,7 @@ class RunState:
     rung_unit: RungUnit = "evaluations"
     scores_own_tasks: bool = False
     trials: dict[str, TrialState] = field(default_factory=dict)
+    imported: Imported | None = None
     endings: list[str] = field(default_factory=list)
     constraints: tuple[Constraint, ...] = ()
     seconds: float = 0.0
@@ -200,6 +203,8 @@ class RunState:
             self.seconds = self.seconds_at(event.time)
         self._last_time = event.time
         match event:
+            case Imported():
+                self.imported = event
             case Suggested():
                 self.trials[event.trial_id] = TrialState(
                     event.trial_id,

@@ -29,7 +29,7 @@ from mtsearch.errors import MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
 from mtsearch.search.driver import Driver, Footprint, finished_because, over
-from mtsearch.search.events import EVENTS, EventLog, Retrained, RunEnded, RunStarted, read_events
+from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.observer import Observer
 from mtsearch.search.proposals import JOURNAL, Proposals
@@ -39,6 +39,7 @@ from mtsearch.search.schedulers import build_scheduler
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
+from mtsearch.search.warm_start import read_warm_start
 from mtsearch.training.preflight import DataHashes
 from mtsearch_analysis.tables import Direction, Status
 
@@ -116,6 +117,7 @@ def run_search(
     extra_seconds: float = 0.0,
     in_process: bool = False,
     data_hashes: DataHashes | None = None,
+    warm_start: Path | None = None,
     trainable: type[tune.Trainable] = Trial,
 ) -> Outcome:
     """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
@@ -134,10 +136,12 @@ def run_search(
         in_process: train one trial after the other in this process, without Ray, each to its end.
         data_hashes: what data there is, from :func:`mtsearch.training.preflight.preflight`; None takes
             the first trial's word for it.
+        warm_start: an earlier run's folder, whose results a new search takes over; a search that has begun has them.
         trainable: what runs a trial, and says of it what :class:`mtsearch.search.trial.Trial` says.
 
     Raises:
-        RunError: the folder belongs to a finished search, to another space, to another driver, or to something else.
+        RunError: the folder belongs to a finished search, to another space, to another driver, or to something else;
+            or the search cannot start from the earlier run.
         ResourceError: no machine has room for a trial, or Ray cannot be reached.
         ConfigError: the trial scheduler cannot decide anything, or the space is all but infeasible.
         DataError: the data has changed since the search began.
@@ -151,6 +155,7 @@ def run_search(
         for event in read_events(folder):
             state.apply(event)
             tables.add(event)
+        imported = _imported(warm_start, space, folder, state, data_hashes or {})
         ray_scheduler = build_scheduler(scheduler, most_evaluations(space), state)
         extra = _extra_trials(space, folder, state, extra_trials, extra_seconds, in_process)
         seconds = _extra_seconds(space, folder, state, extra_trials, extra_seconds)
@@ -186,6 +191,9 @@ def run_search(
                     space, folder, state, log, proposals, tables, observer, footprint, data_root, data_hashes or {}
                 )
                 driver.record(started)
+                if imported is not None:
+                    driver.record(imported)
+                    proposals.observe(imported)
                 try:
                     with stop_signals(driver.stop) as signals:
                         if finished_because(state, space) is None and in_process:
@@ -244,6 +252,19 @@ def _identity(space: SearchSpace) -> dict[str, Any]:
     return identity
 
 
+def _imported(
+    warm_start: Path | None, space: SearchSpace, folder: Path, state: RunState, data_hashes: DataHashes
+) -> Imported | None:
+    """What is to be taken over from an earlier run; None if nothing is, or it was when this search began."""
+    if warm_start is None or state.imported is not None:
+        return None
+    if state.trials:
+        raise RunError(
+            f"--from: only a new search can start from an earlier one, but {folder} has trials; choose another --name"
+        )
+    return read_warm_start(warm_start, space, data_hashes)
+
+
 def _extra_trials(
     space: SearchSpace, folder: Path, state: RunState, wanted: int, seconds: float = 0.0, in_process: bool = False
 ) -> int:
@@ -260,7 +281,7 @@ def _extra_trials(
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise RunError(
             f"{folder}: a run folder belongs to one space, but this one differs from the one it was made for: {shown}; "
-            "choose another --name"
+            f"choose another --name, with --from {folder} to start from what this one found"
         )
     state.target = space.num_trials(state.extra)
     if not wanted:

@@ -192,7 +192,7 @@ def test_another_space_is_refused_with_what_differs(
 ) -> None:
     with EventLog(tmp_path / "run") as log:
         log.append(replace(Story().begun().events[0], identity=_identity(space_of())))
-    with pytest.raises(RunError, match=r"training.epochs: 3 -> 2; choose another --name"):
+    with pytest.raises(RunError, match=r"training.epochs: 3 -> 2; choose another --name, with --from "):
         run(space_of(training={"epochs": 2}))
 
 
