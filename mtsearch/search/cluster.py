@@ -62,10 +62,11 @@ def connected(address: str | None) -> Iterator[str | None]:
                 if not address or not _take_up_token():
                     raise
                 context = ray.init(**settings)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # a bare one where a busy machine takes longer to start Ray than it waits: 30 s
             reason = " ".join(str(error).split())[:300]
             what = f"the Ray cluster at {address} must take us in" if address else "Ray must start here"
             remedy = "; is it up, and is its token in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH?" if address else ""
+            remedy = "; is this machine too busy? try again" if "timed out during startup" in reason else remedy
             raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}{remedy}") from error
         try:
             yield f"http://{context.dashboard_url}" if context.dashboard_url else None

@@ -6,6 +6,7 @@ import pytest
 
 from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
+from mtsearch.search import cluster
 from mtsearch.search.cluster import environment, find_footprint
 from mtsearch.search.driver import Footprint
 
@@ -50,3 +51,16 @@ def test_environment_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> 
         assert (os.environ["MTSEARCH_TEST_A"], os.environ["MTSEARCH_TEST_B"]) == ("1", "2")
     assert os.environ["MTSEARCH_TEST_A"] == "before"
     assert "MTSEARCH_TEST_B" not in os.environ
+
+
+def test_a_machine_too_busy_to_start_ray_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+
+    def init(**settings: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because ..")  # as Ray does
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    said = r"Ray must start here, but got Exception: .*; is this machine too busy\?"
+    with pytest.raises(ResourceError, match=said), cluster.connected(None):
+        pass
