@@ -9,6 +9,7 @@ import torch
 
 from mtsearch.data.batching import EncodedSplit
 from mtsearch.model.layers import evaluation_mode
+from mtsearch.model.prefix import can_start_above
 from mtsearch.training.parts import Parts
 from mtsearch.training.updates import start_epoch, train_updates
 
@@ -72,19 +73,30 @@ def probe(parts: Parts) -> Probe:
 
 
 def _pretraining_seconds(parts: Parts) -> float:
-    """The encoder's passes over what individual pretraining sees, once if they are kept; the task heads take little."""
+    """The encoder's passes over what individual pretraining sees; the task heads take little.
+
+    What is kept of a pass is computed once for each example, and counts by its share of the layers.
+    """
     wanted = parts.config.training.individual_pretraining
     if wanted is None:
         return 0.0
-    is_kept = parts.config.training.cache_frozen and not parts.state.model.extensions
+    kept = _kept_share(parts)
     seconds = 0.0
     for name, task in parts.tasks.items():
         train, dev = task.splits["train"], task.splits["dev"]
         quota = parts.config.sampler.quotas({name: train.num_examples}, 0, wanted.epochs)[name]
-        passes = wanted.epochs * quota / train.num_examples
-        seconds += (min(1.0, passes) if is_kept else passes) * _pass_seconds(parts, train)
-        seconds += (1 if is_kept else 1 + wanted.epochs) * _pass_seconds(parts, dev)
+        for split, passes in ((train, wanted.epochs * quota / train.num_examples), (dev, 1.0 + wanted.epochs)):
+            seconds += (kept * min(1.0, passes) + (1 - kept) * passes) * _pass_seconds(parts, split)
     return seconds
+
+
+def _kept_share(parts: Parts) -> float:
+    """Of the encoder's layers, those whose output is kept while nothing but task heads trains."""
+    model = parts.state.model
+    depth = model.frozen_prefix([model.num_layers + 1])
+    if not depth or not parts.config.training.cache_frozen or not can_start_above(depth, model.encoder, model.layers):
+        return 0.0
+    return depth / model.num_layers
 
 
 def _pass_seconds(parts: Parts, split: EncodedSplit) -> float:

@@ -17,14 +17,17 @@ Start = Callable[..., Parts]
     ("sections", "passes"),
     [  # of 48 examples 24 in each of 3 epochs: all are seen, and half of them twice
         ({}, {"train": 1.0, "dev": 1.0}),
-        ({"cache_frozen": False}, {"train": 1.5, "dev": 4.0}),
+        ({"training": {"cache_frozen": False}}, {"train": 1.5, "dev": 4.0}),
+        # Of two layers the upper one is extended: the lower one is kept.
+        ({"experts": {"name": "feed_forward", "layers": 1}}, {"train": 1.25, "dev": 2.5}),
+        ({"adapters": {"name": "pal", "rank": 8, "attention_heads": 2}}, {"train": 1.5, "dev": 4.0}),
     ],
 )
 def test_individual_pretraining_counts_what_the_encoder_passes(
     start: Start, monkeypatch: pytest.MonkeyPatch, sections: dict[str, Any], passes: dict[str, float]
 ) -> None:
     parts = start(
-        training={"individual_pretraining": {"epochs": 3}, **sections},
+        **{**sections, "training": {"individual_pretraining": {"epochs": 3}, **sections.get("training", {})}},
         sampler={"name": "uniform", "examples_per_task": 24},
     )
     names = {id(split): name for task in parts.tasks.values() for name, split in task.splits.items()}
