@@ -92,7 +92,7 @@ TASKS = (Hungry,)
 METRICS = (Metric("suffering", "maximize", suffering),)
 '''
 
-SEARCH = {"algorithm": {"name": "grid"}, "scheduler": {"name": "none"}, "concurrency": 2, "hang_limit": "25s"}
+SEARCH = {"algorithm": {"name": "grid"}, "scheduler": {"name": "none"}, "concurrency": 2, "hang_limit": None}
 
 
 def write_space(path: Path, config: Mapping[str, Any], **sections: Any) -> Path:
