@@ -23,6 +23,7 @@ from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, lear
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import pareto_figure, pareto_front
+from mtsearch_analysis.replication import replication_table, replication_verdict
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.tables import STATUSES, split_metric
 
@@ -73,6 +74,7 @@ def write_report(run: Run, out: str | Path | None = None) -> Path:
         key_figures=_key_figures(run),
         winner=_winner(run),
         front=_front(run),
+        replication=_replication(run),
         trial_columns=_trial_columns(run),
         trial_rows=_trial_rows(run),
         figures=_figures(run),
@@ -158,6 +160,22 @@ def _front(run: Run) -> dict[str, Any] | None:
             for row in pareto_front(run).to_dict("records")
         ],
     }
+
+
+def _replication(run: Run) -> dict[str, Any] | None:
+    """What the best configs reach with other seeds, a row for each config and metric; None if they were not tried."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in replication_table(run).to_dict("records"):
+        half = "" if pd.isna(row["high"]) else f" ± {wording.score(row['high'] - row['mean'])}"
+        values = cells.setdefault((row["config_id"], row["metric"]), {"dev": "–", "test": "–"})
+        values |= {row["split"]: f"{wording.score(row['mean'])}{half}", "seeds": f"{row['num_seeds']}"}
+    if not cells:
+        return None
+    rows = [
+        (config_id, metric, *(values[key] for key in ("seeds", "dev", "test")))
+        for (config_id, metric), values in cells.items()
+    ]
+    return {"rows": rows, "verdict": replication_verdict(run)}
 
 
 def _counted(trainable: Any, total: Any) -> str:

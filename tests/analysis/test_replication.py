@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from mtsearch_analysis import load_run, replication_table, replication_tests, replication_verdict
+from mtsearch_analysis import load_run, replication_table, replication_tests, replication_verdict, write_report
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.tables import REPLICATIONS, Objective
 from tests.analysis.run_folders import trial_row, write_tables
@@ -163,3 +163,11 @@ def test_where_sets_of_tasks_are_ranked_apart_each_has_its_winner(tmp_path: Path
     run = load_run(folder)
     assert replication_tests(run).empty
     assert [sentence.split()[0] for sentence in replication_verdict(run)] == ["t0000", "t0001"]
+
+
+def test_the_report_has_a_section_for_it(run: Run, finished_run: Run, tmp_path: Path) -> None:
+    page = write_report(run, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<a href="#replication">With other seeds</a>' in page
+    assert "On test, t0001 is better than the start point in mean_score" in page
+    assert '<th scope="row">t0001/a</th><td>a.<wbr>accuracy</td><td class="number">3</td>' in page
+    assert "With other seeds" not in write_report(finished_run, tmp_path / "other.html").read_text(encoding="utf-8")

@@ -239,6 +239,26 @@ def test_more_trials_must_be_a_positive_number(cli: Cli, write_space: WriteSpace
     refused(cli("run", write_space(), f"--trials={trials}"), "--trials: must be +N", repr(trials))
 
 
+@pytest.mark.parametrize("option", ["--top", "--seeds"])
+def test_replicating_less_than_one(cli: Cli, tmp_path: Path, option: str) -> None:
+    refused(cli("replicate", tmp_path, option, "0"), f"{option}: must be at least 1, but got 0")
+
+
+def test_replicating_no_run(cli: Cli, tmp_path: Path) -> None:
+    refused(cli("replicate", tmp_path), "must be a run folder, but it holds no readable resolved.yaml")
+
+
+def test_replicating_with_a_run_s_plugins_unnamed(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "resolved.yaml").write_text("plugins: [evil.py]\n")
+    refused(cli("replicate", tmp_path), "this run needs evil.py; name the module yourself")
+
+
+def test_a_start_from_no_run(cli: Cli, write_space: WriteSpace, tiny_data: Path, tmp_path: Path) -> None:
+    space = write_space(optimizer={"name": "adamw", "lr": {"loguniform": [1e-5, 1e-2]}})
+    said = cli("run", space, "--from", "nowhere", "--data", tiny_data)
+    refused(said, "--from: must name a run folder, but nowhere holds no events.jsonl")
+
+
 def test_a_plugin_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(BASE + "plugins: [mine.py]\n")
     refused(cli("check", "space.yaml"), "mine.py", "importable module")
