@@ -51,9 +51,7 @@ def begin(tiny_data: Path, tmp_path: Path) -> Iterator[Begin]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    config: dict[str, Any], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, str]:
+def undisturbed(config: dict[str, Any], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The run folder of the grid, to which nothing happens but what its configs bring, and what was said."""
     place = tmp_path_factory.mktemp("undisturbed")
     space = write_space(place / "space.yaml", config)
