@@ -93,7 +93,7 @@ def test_a_driver_that_is_killed_stopped_and_interrupted_again_and_again_comes_t
     killed.wait_for(folder, lambda events: reports(events) >= 2)
     killed.signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    assert killed.left_behind() == []
+    assert killed.left_behind(but_agents=True) == []
 
     with (folder / EVENTS).open("ab") as file:  # a line that it was about to write, and the journal's
         file.write(b'{"event":"reported","time":17')
@@ -125,6 +125,7 @@ def test_a_driver_that_is_killed_stopped_and_interrupted_again_and_again_comes_t
     last = begin(space)
     assert last.wait() == 0, last.said
     assert last.left_behind() == []
+    assert killed.left_behind(180) == []
     for search in (killed, stopped, interrupted, impatient, last):
         assert "Traceback" not in search.said, search.said
     assert_same_tables(folder, undisturbed[0])
@@ -196,11 +197,13 @@ def test_with_tpe_and_asha_every_trial_is_run_once_whatever_dies(
     first = begin(space)
     first.wait_for(folder, lambda events: reports(events) >= 4)
     first.signal(signal.SIGKILL)
-    assert first.left_behind() == []
+    first.wait()
+    assert first.left_behind(but_agents=True) == []
     (tmp_path / "death").touch()
     second = begin(space)
     assert second.wait() == 0, second.said
     assert second.left_behind() == []
+    assert first.left_behind(180) == []
     assert_sound(folder)
     assert_no_evaluation_was_repeated(folder)
     state = fold(read_events(folder))
