@@ -224,7 +224,8 @@ def _line(event: Event, state: RunState) -> str:
 
     match event:
         case Suggested():
-            return f"{event.trial_id} suggested: {_params(event.params)}"
+            beginning = "suggested" if event.parent is None else f"goes on from {event.parent}"
+            return f"{event.trial_id} {beginning}: {_params(event.params)}"
         case Infeasible():
             return f"{event.trial_id} infeasible: {event.reason}"
         case Reported() if event.report["scores"]:

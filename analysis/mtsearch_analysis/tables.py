@@ -263,13 +263,15 @@ _TIME = pa.timestamp("ms", tz="UTC")
 TRIALS = Table(
     name="trials",
     file="trials.parquet",
-    version=4,
+    version=5,
     columns=(
         Column("trial_id", pa.string(), "", "the trial's name, such as t0003", nullable=False),
         Column("number", pa.int32(), "trials", "order of suggestion, from 0", nullable=False),
         Column("status", pa.string(), "", "one of " + ", ".join(STATUSES), nullable=False),
         Column("stop_reason", pa.string(), "", "why it stopped, in words, and why earlier attempts ended before that"),
-        Column("rung", pa.int32(), "rungs", "ASHA rungs passed; null without a trial scheduler"),
+        Column("rung", pa.int32(), "rungs", "rungs of its bracket passed; null where the trial scheduler has none"),
+        Column("parent", pa.string(), "", "the trial whose checkpoint it began from, under pbt; null else", since=5),
+        Column("parent_evaluation", pa.int32(), "evaluations", "the parent's at that checkpoint; null else", since=5),
         Column("attempts", pa.int32(), "attempts", "how often it was started", nullable=False),
         Column(
             "micro_batch_size",

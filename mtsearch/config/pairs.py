@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Nsga2, Tpe
+from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Grid, Nsga2, Tpe
 from mtsearch.config.domains import Categorical
 from mtsearch.config.messages import Problem
 from mtsearch.config.nodes import Located, Path, dotted
+from mtsearch.config.perturbed import PERTURBED, perturbed_dimensions
 from mtsearch.config.rungs import most_evaluations, num_brackets, rungs
-from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler
+from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler, Pbt
 from mtsearch.config.space import Dimension, SearchSpace
 
 __all__ = ["GP_TRIALS", "algorithm_of", "drawn_at_random", "pair_problems"]
@@ -91,6 +92,8 @@ def _of_scheduler(space: SearchSpace) -> list[tuple[Path, str]]:
     scheduler = space.search.scheduler
     if isinstance(scheduler, NoScheduler) or (isinstance(scheduler, Asha) and scheduler.unit == "examples"):
         return []
+    if isinstance(scheduler, Pbt):
+        return _of_pbt(space)
     most = most_evaluations(space)
     grace = scheduler.grace if isinstance(scheduler, Median) else scheduler.first_rung
     if grace > most:
@@ -109,3 +112,21 @@ def _of_scheduler(space: SearchSpace) -> list[tuple[Path, str]]:
         )
         return [(("scheduler", "brackets"), message)]
     return []
+
+
+def _of_pbt(space: SearchSpace) -> list[tuple[Path, str]]:
+    search, path = space.search, ("scheduler",)
+    found: list[tuple[Path, str]] = []
+    if not perturbed_dimensions(space):
+        message = (
+            f"pbt changes values in mid-training, but of those that it can none is searched over a range: "
+            f"{', '.join(PERTURBED)}; take {{name: asha}}"
+        )
+        found.append((path, message))
+    if isinstance(search.algorithm, Grid):
+        found.append((path, "pbt leaves the points of a grid; take algorithm: {name: random}"))
+    for name, is_asked in (("retrain_best", search.retrain_best), ("replicate", search.replicate is not None)):
+        if is_asked:
+            message = "must be left out with pbt: what its trials come to cannot be repeated from their configs alone"
+            found.append(((name,), message))
+    return found

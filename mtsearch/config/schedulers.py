@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mtsearch.config.base import Frozen
 
-__all__ = ["Asha", "Hyperband", "Median", "NoScheduler", "Scheduler"]
+__all__ = ["Asha", "Hyperband", "Median", "NoScheduler", "Pbt", "Scheduler"]
 
 _MODES = {"aggressive": (1, 4.0), "standard": (1, 3.0), "conservative": (2, 2.0)}
 
@@ -103,10 +103,34 @@ class Median(Frozen):
     """So many others must have come as far before a trial is judged."""
 
 
+class Pbt(Frozen):
+    """Population based training (Jaderberg et al. 2017, arXiv 1711.09846): bad trials make room for good ones' copies.
+
+    Every ``interval`` evaluations a trial among the worst ``share`` of all that came as far stops. A new trial takes
+    its place: it goes on from the last checkpoint of one of the best ``share`` that is still running, with some of that
+    one's values made larger or smaller: learning rates, weight decay, dropout, and the weights of regularisers, as far
+    as they are searched over a range. All else is its parent's. Such trials do not count against ``search.trials``.
+
+    What a trial comes to is then not decided by its config alone, but by those of all its ancestors, and by which trial
+    was faster: the columns ``parent`` and ``parent_evaluation`` say which they are. A trial with nobody beside it that
+    is better is never replaced, so there should be room for four or more at a time.
+    """
+
+    name: Literal["pbt"] = "pbt"
+    interval: int = Field(default=1, gt=0)
+    """Evaluations between two looks at a trial."""
+    share: float = Field(default=0.25, gt=0, le=0.5)
+    """How many of the worst stop, and how many of the best are gone on from."""
+    factor: float = Field(default=1.2, gt=1)
+    """What a value is multiplied with or divided by."""
+    min_trials: int = Field(default=3, gt=0)
+    """So many others must have come as far before a trial is judged."""
+
+
 class NoScheduler(Frozen):
     """Every trial runs to its end."""
 
     name: Literal["none"] = "none"
 
 
-Scheduler = Annotated[Asha | Hyperband | Median | NoScheduler, Field(discriminator="name")]
+Scheduler = Annotated[Asha | Hyperband | Median | Pbt | NoScheduler, Field(discriminator="name")]

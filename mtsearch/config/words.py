@@ -6,8 +6,9 @@ from typing import assert_never
 
 from mtsearch.config.algorithms import Auto, CmaEs, Gp, Grid, Nsga2, Random, Tpe
 from mtsearch.config.pairs import GP_TRIALS, algorithm_of, drawn_at_random
+from mtsearch.config.perturbed import perturbed_dimensions
 from mtsearch.config.rungs import bracket_weights, rungs_of
-from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler
+from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler, Pbt
 from mtsearch.config.space import SearchSpace
 
 __all__ = ["algorithm_in_words", "scheduler_in_words"]
@@ -52,6 +53,13 @@ def scheduler_in_words(space: SearchSpace) -> str:
             return (
                 f"median stops trials below the median of the others, from evaluation {scheduler.grace} on, "
                 f"once {scheduler.min_trials} others have come as far"
+            )
+        case Pbt():
+            every = "every evaluation" if scheduler.interval == 1 else f"every {scheduler.interval} evaluations"
+            paths = ", ".join(dict.fromkeys(dimension.path for dimension in perturbed_dimensions(space)))
+            return (
+                f"pbt stops the worst {scheduler.share:.0%} of trials after {every}, and goes on from the best "
+                f"{scheduler.share:.0%} with another {paths}"
             )
         case Asha() | Hyperband():
             at = rungs_of(space)

@@ -41,7 +41,9 @@ class PerUpdate:
 
     def state_dict(self) -> dict[str, Any]:
         state = self._schedule.state_dict()
-        return {key: state[key] for key in ("base_lrs", "last_epoch", "_last_lr", "_step_count")}
+        return {key: state[key] for key in ("last_epoch", "_last_lr", "_step_count")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._schedule.load_state_dict({**self._schedule.state_dict(), **state})
+        # The rates that it scales are those of the optimizer as it was built; older checkpoints have them too.
+        kept = {key: value for key, value in state.items() if key != "base_lrs"}
+        self._schedule.load_state_dict({**self._schedule.state_dict(), **kept})

@@ -32,7 +32,8 @@ from mtsearch.search.events import (
 )
 from mtsearch.search.faults import Cause
 from mtsearch.search.observer import Observer
-from mtsearch.search.proposals import Proposals, trial_name
+from mtsearch.search.population import Population
+from mtsearch.search.proposals import Proposal, Proposals, trial_name
 from mtsearch.search.results import Tables, retain, retain_attempt, write_trial_config
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.trial import TOLD, Assignment
@@ -116,6 +117,7 @@ class Driver:
         footprint: what a trial holds.
         data_root: of the trials.
         data_hashes: of the data that was found before the first trial; every trial must see the same.
+        population: under population based training, what knows who takes a stopped trial's place.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Driver:
         footprint: Footprint,
         data_root: Path | None,
         data_hashes: DataHashes,
+        population: Population | None = None,
     ) -> None:
         self._space = space
         self._folder = folder
@@ -149,6 +152,7 @@ class Driver:
         self._data_hashes = dict(data_hashes)
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
         self._rungs = rungs_of(space)
+        self._population = population
         self._sources: dict[str, str] = {}
         self.state = state
         self.stop_reason: str | None = None
@@ -203,20 +207,7 @@ class Driver:
             trial_id = trial_name(number)
             now = time.time()
             if proposal.config is not None:
-                config = proposal.config.model_dump(mode="json")
-                self.record(
-                    Suggested(
-                        time=now,
-                        trial_id=trial_id,
-                        number=number,
-                        params=proposal.params,
-                        config=config,
-                        config_hash=proposal.config.config_hash(),
-                        gpus=self._footprint.gpus,
-                        start=start,
-                        bracket=self._bracket(number),
-                    )
-                )
+                self._record_suggested(proposal, start=start)
                 return trial_id
             problem = proposal.problem
             self.record(
@@ -232,6 +223,33 @@ class Driver:
             f"the last one: {problem}; narrow the space so that fewer do"
         )
         return None
+
+    def _record_suggested(
+        self,
+        proposal: Proposal,
+        *,
+        start: int | None = None,
+        parent: str | None = None,
+        checkpoint: str | None = None,
+        replaces: TrialState | None = None,
+    ) -> None:
+        assert proposal.config is not None
+        self.record(
+            Suggested(
+                time=time.time(),
+                trial_id=trial_name(proposal.number),
+                number=proposal.number,
+                params=proposal.params,
+                config=proposal.config.model_dump(mode="json"),
+                config_hash=proposal.config.config_hash(),
+                gpus=self._footprint.gpus,
+                start=start,
+                bracket=self._bracket(proposal.number),
+                parent=parent,
+                parent_checkpoint=checkpoint,
+                replaces=None if replaces is None else replaces.trial_id,
+            )
+        )
 
     def _bracket(self, number: int) -> int:
         scheduler = self._space.search.scheduler
@@ -260,6 +278,7 @@ class Driver:
             objective=Objective.of(self._space.search),
             micro_batch_size=trial.micro_batch_size,
             wait_seconds=self._wait_seconds(trial),
+            begin_from=trial.parent_checkpoint,
         )
 
     def _wait_seconds(self, trial: TrialState) -> float:
@@ -367,13 +386,24 @@ class Driver:
         outcome, reason = self._outcomes[trial_id]
         with self._faults_kept():
             if outcome == "running":
-                evaluation = self.state.trials[trial_id].evaluation
-                self._stop_trial(trial_id, "pruned", f"the trial scheduler stopped it after evaluation {evaluation}")
+                self._prune(self.state.trials[trial_id])
             elif outcome == "failed":
                 self._failed(trial_id, self._causes[trial_id], reason)
             else:
                 statuses: dict[str, StopStatus] = {"finished": "completed", "diverged": "diverged"}
                 self._stop_trial(trial_id, statuses[outcome], reason)
+
+    def _prune(self, trial: TrialState) -> None:
+        reason = f"the trial scheduler stopped it after evaluation {trial.evaluation}"
+        successor = None if self._population is None else self._population.successor_of(trial.trial_id)
+        if successor is not None:
+            number = len(self.state.trials)
+            proposal = self._proposals.propose(number, successor.params)
+            assert proposal.config is not None, f"what takes the place of {trial.trial_id} breaks a rule"
+            self._record_suggested(proposal, parent=successor.parent, checkpoint=successor.checkpoint, replaces=trial)
+            self._waiting.append(trial_name(number))
+            reason = trial.reason or reason
+        self._stop_trial(trial.trial_id, "pruned", reason)
 
     def died(self, trial_id: str, cause: Cause, reason: str) -> None:
         """A trial's worker has gone."""

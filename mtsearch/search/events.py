@@ -117,6 +117,9 @@ class Suggested:
         start: which of ``search.start`` it is, from 0, or after those of the points of an earlier run; None if the
             algorithm chose it.
         bracket: of the trial scheduler; in bracket s the first s rungs are not its own.
+        parent: the trial that it goes on from; None if it begins anew.
+        parent_checkpoint: where from, relative to the run folder.
+        replaces: the trial whose place it takes, which is thereby stopped.
     """
 
     time: float
@@ -128,6 +131,9 @@ class Suggested:
     gpus: float
     start: int | None
     bracket: int = 0
+    parent: str | None = None
+    parent_checkpoint: str | None = None
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

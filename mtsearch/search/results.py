@@ -201,6 +201,8 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
         "status": trial.status,
         "stop_reason": trial.stop_reason,
         "rung": trial.rung,
+        "parent": trial.parent,
+        "parent_evaluation": trial.parent_evaluation or None,
         "attempts": trial.attempts,
         "micro_batch_size": trial.micro_batch_size,
         "config_hash": trial.config_hash,

@@ -20,7 +20,7 @@ import numpy as np
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from mtsearch.config.rungs import rungs
-from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler, Scheduler
+from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler, Pbt, Scheduler
 from mtsearch.search.state import RunState
 
 __all__ = [
@@ -136,13 +136,13 @@ def build_judge(scheduler: Scheduler, most: int, state: RunState) -> Judge | Non
     """What decides which trials go on, knowing what the search has seen so far; None if all do.
 
     Args:
-        scheduler: the trial scheduler's config.
+        scheduler: the trial scheduler's config; for ``pbt`` there is :class:`mtsearch.search.population.Population`.
         most: evaluations of the longest trial.
         state: the trials so far.
     """
     judge: Judge
     match scheduler:
-        case NoScheduler():
+        case NoScheduler() | Pbt():
             return None
         case Asha():
             in_examples = scheduler.unit == "examples"
@@ -160,15 +160,13 @@ def build_judge(scheduler: Scheduler, most: int, state: RunState) -> Judge | Non
     return judge
 
 
-def build_scheduler(scheduler: Scheduler, most: int, state: RunState) -> TrialScheduler:
-    """The trial scheduler as Ray wants it, knowing what the search has seen so far.
+def build_scheduler(judge: Judge | None, state: RunState) -> TrialScheduler:
+    """The trial scheduler as Ray wants it.
 
     Args:
-        scheduler: its config.
-        most: evaluations of the longest trial.
+        judge: which trials go on; None if all do.
         state: the trials so far; those to come are looked up in it too.
     """
-    judge = build_judge(scheduler, most, state)
     return FIFOScheduler() if judge is None else _Judged(judge, state)
 
 

@@ -47,6 +47,10 @@ class TrialState:
         micro_batch_size: examples in one forward pass, at most, since it ran out of memory; None if it did not.
         rung: rungs of the trial scheduler passed; None where it has none.
         bracket: of the trial scheduler.
+        parent: the trial that it goes on from; None if it began anew.
+        parent_checkpoint: where from, relative to the run folder.
+        parent_evaluation: the parent's evaluation there; 0 if it began anew. So ``parent_seconds``, of training, and
+            ``parent_examples``.
         num_ended_before: how many trials had ended when it was suggested: the first so many of the search's
             ``endings``.
         scores: of each evaluation.
@@ -74,6 +78,11 @@ class TrialState:
     precision: str | None = None
     data: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bracket: int = 0
+    parent: str | None = None
+    parent_checkpoint: str | None = None
+    parent_evaluation: int = 0
+    parent_seconds: float = 0.0
+    parent_examples: int = 0
     num_ended_before: int = 0
     scores: dict[int, float] = field(default_factory=dict)
     examples_at: dict[int, int] = field(default_factory=dict)
@@ -216,8 +225,11 @@ class RunState:
                     event.start,
                     rung=None if self.rungs is None else 0,
                     bracket=event.bracket,
+                    parent=event.parent,
+                    parent_checkpoint=event.parent_checkpoint,
                     num_ended_before=len(self.endings),
                 )
+                self._succeeded(self.trials[event.trial_id], event)
             case Infeasible():
                 self.trials[event.trial_id] = TrialState(
                     event.trial_id,
@@ -264,6 +276,17 @@ class RunState:
             self.examples_granted_from, self.unimproved = self.examples_seen, 0
             self.retrained = None
 
+    def _succeeded(self, trial: TrialState, event: Suggested) -> None:
+        if event.parent is not None:
+            parent = self.trials[event.parent]
+            trial.parent_evaluation = parent.evaluation
+            trial.parent_seconds = parent.parent_seconds + parent.seconds
+            trial.parent_examples = trial.examples_seen = parent.examples_seen
+        if event.replaces is not None:  # it has ended, even if nobody comes to say so
+            replaced = self.trials[event.replaces]
+            replaced.status, replaced.ended_at = "pruned", event.time
+            replaced.reason = f"{event.trial_id} took its place after evaluation {replaced.evaluation}"
+
     def _started(self, trial: TrialState, event: Started) -> None:
         trial.status, trial.reason, trial.ended_at = "running", None, None
         trial.attempts, trial.node = event.attempt, event.node
@@ -274,7 +297,7 @@ class RunState:
         trial.precision, trial.data = event.precision, event.data or trial.data
         trial.evaluation, trial.num_retries = report["evaluation"], 0
         trial.step, trial.epoch = report["step"], report["epoch"]
-        trial.examples_seen, trial.seconds = report["examples_seen"], report["seconds"]
+        trial.examples_seen, trial.seconds = report["examples_seen"], report["seconds"] - trial.parent_seconds
         trial.facts = report["facts"]
         if report["outcome"] == "diverged":
             return
@@ -306,8 +329,11 @@ class RunState:
 
     @property
     def feasible(self) -> list[TrialState]:
-        """The trials that count against the number asked for, in the order of suggestion."""
-        return [trial for trial in self.trials.values() if trial.status != "infeasible"]
+        """The trials that count against the number asked for, in the order of suggestion.
+
+        Not those that took another's place.
+        """
+        return [trial for trial in self.trials.values() if trial.status != "infeasible" and trial.parent is None]
 
     @property
     def open(self) -> list[TrialState]:
@@ -326,7 +352,7 @@ class RunState:
     @property
     def examples_seen(self) -> int:
         """Examples that all trials were trained on."""
-        return sum(trial.examples_seen for trial in self.trials.values())
+        return sum(trial.examples_seen - trial.parent_examples for trial in self.trials.values())
 
     def is_admissible(self, trial: TrialState) -> bool:
         """Whether a trial meets the constraints at its best evaluation."""

@@ -47,6 +47,7 @@ class Assignment:
         gpus: 0 trains on the CPU.
         objective: what it is for.
         train_on: the splits.
+        begin_from: another trial's checkpoint to begin from, relative to the run folder; None begins anew.
         micro_batch_size: as in :class:`mtsearch.training.place.Place`.
         wait_seconds: before anything else.
     """
@@ -61,6 +62,7 @@ class Assignment:
     train_on: tuple[SplitName, ...] = ("train",)
     micro_batch_size: int | None = None
     wait_seconds: float = 0.0
+    begin_from: str | None = None
 
     def to_ray(self) -> dict[str, Any]:
         """As Ray's config: one text, which Ray need not copy, flatten or look into."""
@@ -162,6 +164,7 @@ def _claim(place: Path) -> int:
 def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[str, Any]]:
     # Here, not above: whatever is wrong with these on a worker is then told as the trial's reason.
     from mtsearch.config.schema import trial_schema
+    from mtsearch.training.branching import branch_off
     from mtsearch.training.checkpoint import latest_checkpoint
     from mtsearch.training.fit import fit
     from mtsearch.training.parts import build
@@ -170,6 +173,9 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
     folder = place / f"attempt-{number}"
     earlier = (latest_checkpoint(place / f"attempt-{k}") for k in range(number - 1, 0, -1))
     resume_from = next((checkpoint for checkpoint in earlier if checkpoint is not None), None)
+    origin = None
+    if assignment.begin_from is not None and resume_from is None:
+        resume_from = origin = Path(assignment.run_folder) / assignment.begin_from
     if resume_from is not None:
         logger.info("going on from %s", resume_from)
     schema = trial_schema(tuple(assignment.config["plugins"]))
@@ -186,6 +192,8 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
         resume_from=resume_from,
         train_on=assignment.train_on,
     )
+    if origin is not None:
+        branch_off(parts, origin)
     data: dict[str, dict[str, str]] | None = {
         name: {
             "origin": task.data.origin,

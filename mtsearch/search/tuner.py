@@ -23,7 +23,7 @@ from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
 from mtsearch.config.rungs import most_evaluations, rungs_of
-from mtsearch.config.schedulers import Asha
+from mtsearch.config.schedulers import Asha, Pbt
 from mtsearch.config.space import SearchSpace, diff
 from mtsearch.errors import MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
@@ -32,10 +32,11 @@ from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.observer import Observer
+from mtsearch.search.population import Population
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.replication import is_complete, replicate
 from mtsearch.search.results import Tables, write_json, write_text
-from mtsearch.search.schedulers import build_scheduler
+from mtsearch.search.schedulers import build_judge, build_scheduler
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
@@ -156,7 +157,8 @@ def run_search(
             state.apply(event)
             tables.add(event)
         imported = _imported(warm_start, space, folder, state, data_hashes or {})
-        ray_scheduler = build_scheduler(scheduler, most_evaluations(space), state)
+        population = Population(scheduler, space, folder, state) if isinstance(scheduler, Pbt) else None
+        ray_scheduler = build_scheduler(population or build_judge(scheduler, most_evaluations(space), state), state)
         extra = _extra_trials(space, folder, state, extra_trials, extra_seconds, in_process)
         seconds = _extra_seconds(space, folder, state, extra_trials, extra_seconds)
         with nullcontext() if in_process else connected(address) as dashboard:
@@ -188,7 +190,17 @@ def run_search(
             # Optuna's study is made of the trials before this driver; the event adds none.
             with closing(Proposals(space, state, folder / JOURNAL)) as proposals:
                 driver = Driver(
-                    space, folder, state, log, proposals, tables, observer, footprint, data_root, data_hashes or {}
+                    space,
+                    folder,
+                    state,
+                    log,
+                    proposals,
+                    tables,
+                    observer,
+                    footprint,
+                    data_root,
+                    data_hashes or {},
+                    population,
                 )
                 driver.record(started)
                 if imported is not None:

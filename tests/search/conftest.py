@@ -159,6 +159,8 @@ class Story:
         params: dict[str, Any] | None = None,
         tasks: str = "sentiment",
         bracket: int = 0,
+        parent: str | None = None,
+        replaces: str | None = None,
     ) -> Story:
         """``tasks`` as in the table: ``sentiment+paraphrase``."""
         of = {task: {"metrics": ["accuracy"], "data": {}} for task in tasks.split("+")}
@@ -173,6 +175,9 @@ class Story:
             gpus=gpus,
             start=None,
             bracket=bracket,
+            parent=parent,
+            parent_checkpoint=None if parent is None else f"trials/t{number:04d}/attempt-0/checkpoints/x",
+            replaces=replaces,
         )
 
     def started(self, number: int, attempt: int = 1) -> Story:

@@ -15,6 +15,7 @@ from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, DataError, RunError
 from mtsearch.search.driver import Driver, Footprint, finished_because
 from mtsearch.search.events import Event, EventLog, Infeasible, RunStarted, Suggested, read_events
+from mtsearch.search.population import Successor
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.results import Tables
 from mtsearch.search.state import RunState, fold
@@ -136,6 +137,49 @@ def test_a_trials_bracket_is_recorded_and_the_same_in_every_search_of_that_seed(
     assert recorded == [trial.bracket for trial in drive.state.trials.values()]
     assert recorded == [draw_bracket(Hyperband(), 3, 13, number) for number in range(12)]
     assert len(set(recorded)) > 1
+
+
+def test_a_trial_that_is_replaced_has_a_successor_that_counts_as_none_of_those_asked_for(
+    begin: Callable[..., Drive],
+) -> None:
+    search = {"trials": 2, "scheduler": {"name": "pbt"}, "algorithm": {"name": "random"}}
+    drive = begin(search)
+    best, worst = drive.start(), drive.start()
+    drive.say(best, 1, 0.9)
+    drive.say(worst, 1, 0.1)
+    params = {**drive.state.trials[best].params, "optimizer.lr": 2e-4}
+    successor = Successor(best, "trials/t0002/attempt-0/checkpoints/evaluation-0001", params)
+    drive.driver._population = Named({worst: successor})
+    drive.driver.ended(worst)
+    assert (drive.state.trials[worst].status, drive.state.trials[worst].reason) == (
+        "pruned",
+        "t0002 took its place after evaluation 1",
+    )
+    found = drive.driver.next_trial()
+    assert found is not None
+    assert found[0] == "t0002"
+    assert found[1].begin_from == successor.checkpoint
+    assert found[1].config["optimizer"]["lr"] == 2e-4
+    drive.say("t0002", 1, 0.9)  # its parent's
+    # Another driver goes on with it, from the same checkpoint as long as it has none of its own.
+    resumed = begin(search)
+    assert [resumed.start(), resumed.start()] == [best, "t0002"]
+    assert resumed.driver.assignment(resumed.state.trials["t0002"]).begin_from == successor.checkpoint
+    resumed.say("t0002", 2, 0.95)
+    for trial_id in (best, "t0002"):
+        resumed.driver.ended(trial_id)
+    assert resumed.driver.is_exhausted
+    assert finished_because(resumed.state, resumed.driver._space) == "all 2 trials are done"
+
+
+class Named:
+    """A population in which it is settled who takes whose place."""
+
+    def __init__(self, successors: dict[str, Successor]) -> None:
+        self._successors = successors
+
+    def successor_of(self, trial_id: str) -> Successor | None:
+        return self._successors.get(trial_id)
 
 
 def test_a_crashed_search_goes_on_with_its_running_trials_and_suggests_none_twice(begin: Callable[..., Drive]) -> None:

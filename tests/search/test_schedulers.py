@@ -141,7 +141,7 @@ class Named:
 
 def test_ray_is_told_to_stop_a_trial_and_is_given_its_bracket_from_the_state() -> None:
     state = RunState()
-    scheduler: Any = build_scheduler(Asha(brackets=2), 10, state)
+    scheduler: Any = build_scheduler(build_judge(Asha(brackets=2), 10, state), state)
     for event in Story().begun().suggested(0).suggested(1).suggested(2, bracket=1).events:
         state.apply(event)
 
@@ -156,7 +156,7 @@ def test_ray_is_told_to_stop_a_trial_and_is_given_its_bracket_from_the_state() -
 
 def test_the_last_score_of_a_trial_that_ends_by_itself_counts_against_others() -> None:
     state = RunState()
-    scheduler: Any = build_scheduler(Asha(), 10, state)
+    scheduler: Any = build_scheduler(build_judge(Asha(), 10, state), state)
     for event in Story().begun().suggested(0).suggested(1).events:
         state.apply(event)
     scheduler.on_trial_complete(None, Named("t0000"), {"evaluation": 1, "examples_seen": 0, "score": 0.9})
@@ -165,11 +165,11 @@ def test_the_last_score_of_a_trial_that_ends_by_itself_counts_against_others() -
 
 
 def test_a_report_without_a_score_is_let_pass() -> None:
-    scheduler: Any = build_scheduler(Asha(), 10, RunState())
+    scheduler: Any = build_scheduler(build_judge(Asha(), 10, RunState()), RunState())
     assert scheduler.on_trial_result(None, Named("a"), {"outcome": "started"}) == TrialScheduler.CONTINUE
     scheduler.on_trial_complete(None, Named("a"), {"outcome": "diverged"})
 
 
 def test_without_a_trial_scheduler_all_run_to_their_end() -> None:
     assert build_judge(NoScheduler(), 4, RunState()) is None
-    assert type(build_scheduler(NoScheduler(), 4, RunState())) is FIFOScheduler
+    assert type(build_scheduler(None, RunState())) is FIFOScheduler

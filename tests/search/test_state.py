@@ -46,6 +46,21 @@ def test_rungs_may_be_counted_in_examples() -> None:
     assert trial.examples_at == {1: 100, 2: 200, 3: 300}
 
 
+def test_what_takes_a_trials_place_stops_it_and_counts_only_what_it_does_itself() -> None:
+    story = Story().begun(trials=2, rungs=None).suggested(0, gpus=1.0).suggested(1, gpus=1.0)
+    story.reported(0, 1, 0.9).reported(0, 2, 0.9).reported(1, 1, 0.1)
+    state = fold(story.suggested(2, gpus=1.0, parent="t0000", replaces="t0001").events)
+    replaced, successor = state.trials["t0001"], state.trials["t0002"]
+    assert (replaced.status, replaced.reason) == ("pruned", "t0002 took its place after evaluation 1")
+    assert [trial.trial_id for trial in state.open] == ["t0000", "t0002"]
+    assert [trial.trial_id for trial in state.feasible] == ["t0000", "t0001"]
+    assert (successor.parent, successor.parent_evaluation) == ("t0000", 2)
+    assert (state.examples_seen, state.gpu_seconds) == (300, 6.0)
+    state = fold(story.reported(2, 2, 0.9).reported(2, 3, 0.95).events)
+    assert (state.examples_seen, state.gpu_seconds) == (400, 8.0)
+    assert (state.trials["t0002"].examples_seen, state.trials["t0002"].seconds) == (300, 2.0)
+
+
 def test_it_is_known_which_trials_had_ended_when_one_was_suggested() -> None:
     story = Story().begun().suggested(0).suggested(1).suggested(2)
     story.stopped(1, "completed").suggested(3).stopped(0, "interrupted").stopped(2, "failed").suggested(4)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,28 @@ def test_an_assignment_travels_through_ray_as_one_text(assign: Callable[..., Ass
     config = assign(train_on=("train", "dev")).to_ray()
     assert {type(value) for value in config.values()} == {str, int}
     assert Assignment.from_ray(config) == assign(train_on=("train", "dev"))
+
+
+def test_a_trial_may_begin_from_anothers_checkpoint_and_goes_on_from_its_own(
+    assign: Callable[..., Assignment], tmp_path: Path
+) -> None:
+    parent = attempt(assign(training={"epochs": 4}))
+    first, second = [next(parent) for _ in range(3)][1:]
+    parent.close()
+    where = told(second)["checkpoint"]
+    child = replace(
+        assign(training={"epochs": 4}, optimizer={"name": "adamw", "lr": 5e-3}), place="trials/t0001", begin_from=where
+    )
+    begun = attempt(child)
+    said = [next(begun) for _ in range(3)]
+    begun.close()
+    assert [result.get("evaluation") for result in said] == [None, 2, 3]
+    assert said[1]["score"] == second["score"] != first["score"]
+    assert told(said[1])["checkpoint"] == where
+    assert told(said[2])["checkpoint"] == "trials/t0001/attempt-1/checkpoints/evaluation-0003"
+    after = list(attempt(child))
+    assert [result.get("evaluation") for result in after] == [None, 3, 4]
+    assert after[1]["score"] == said[2]["score"]
 
 
 def test_a_stopped_trial_goes_on_in_a_folder_of_its_own_with_the_same_numbers(

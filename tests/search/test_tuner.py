@@ -123,6 +123,31 @@ def test_trials_are_stopped_by_every_kind_of_scheduler(
     assert trials["rung"].isna().all() == (scheduler["name"] == "median")
 
 
+def test_a_population_goes_on_from_its_better_trials(
+    space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    pbt = {"name": "pbt", "min_trials": 1, "share": 0.5}
+    settings = {"scheduler": pbt, "trials": 4, "algorithm": {"name": "random"}, "keep": {"best": 99}}
+    outcome = run(space_of(settings, training={"epochs": 6}))
+    assert outcome.is_finished
+    assert outcome.reason == "all 4 trials are done"
+    trials = load_run(tmp_path / "run").trials.set_index("trial_id")
+    successors = trials[trials["parent"].notna()]
+    assert len(trials) == 4 + len(successors)
+    assert len(successors) == outcome.counts["pruned"] > 0
+    for trial_id, row in successors.iterrows():
+        parent = trials.loc[row["parent"]]
+        assert row["config/optimizer.lr"] / parent["config/optimizer.lr"] in (
+            pytest.approx(1.2),
+            pytest.approx(1 / 1.2),
+            pytest.approx(1e-4 / parent["config/optimizer.lr"]),
+            pytest.approx(1e-1 / parent["config/optimizer.lr"]),
+        )
+        first = min(fold(read_events(tmp_path / "run")).trials[str(trial_id)].scores)
+        assert first == row["parent_evaluation"]
+    assert set(trials["status"]) == {"completed", "pruned"}
+
+
 def test_an_interrupted_search_goes_on_where_it_was_and_comes_to_the_same_numbers(
     space_of: Callable[..., SearchSpace],
     run: Callable[..., Outcome],
