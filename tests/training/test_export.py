@@ -25,6 +25,7 @@ from mtsearch.training.checkpoint import save_checkpoint
 from mtsearch.training.evaluate import evaluate_on_dev, prediction_table
 from mtsearch.training.export import Exported, export
 from mtsearch.training.exported import SEAL, seal, sha256
+from mtsearch.training.fit import fit
 from mtsearch.training.parts import Parts, build
 from mtsearch.training.place import Place
 from mtsearch.training.trained import TrainedModel
@@ -138,6 +139,27 @@ def test_its_logits_are_those_of_the_gated_model_in_every_family(
     # ALBERT's layers share their weights, and each of these heads is open in one of them.
     assert exported.cut.num_kept == (4 if name == "albert" else 3)
     assert exported.cut.is_folded == (name != "albert")
+    assert_same(checkpoint, exported, tiny_data)
+
+
+def test_a_model_that_lost_heads_in_training_is_the_same_without_them(
+    tiny_config: Callable[..., dict[str, Any]], tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    encoder = tiny("bert", vocab_size=200, num_hidden_layers=3, num_attention_heads=4)
+    encoder.save_pretrained(tmp_path / "encoder")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_encoder / file, tmp_path / "encoder")
+    config = tiny_config(
+        encoder={"model": str(tmp_path / "encoder")},
+        training={**FP32, "epochs": 6},
+        pruning={"name": "l0", "target_sparsity": 0.5, "lr": 0.1, "warmup_epochs": 2},
+    )
+    list(fit(build(TrialConfig.model_validate(config), Place(tmp_path / "trial", tiny_data))))
+    checkpoint = tmp_path / "trial/checkpoints/evaluation-0006"
+    exported = export(checkpoint, tmp_path / "out", Origin())
+    assert exported.cut is not None
+    assert len(set(map(len, exported.cut.kept))) > 1  # other numbers in other layers
+    assert 0 < exported.cut.num_kept < 12
     assert_same(checkpoint, exported, tiny_data)
 
 
