@@ -348,8 +348,8 @@ def _plain(value: Any) -> Any:
 def _from_line(line: bytes) -> Event:
     values = json.loads(line)
     kind = _KINDS[values.pop("event")]
-    if kind is RunStarted and values["rungs"] is not None:
-        values["rungs"] = tuple(values["rungs"])
+    if kind is RunStarted:
+        values |= {name: tuple(values[name]) for name in ("rungs", "constraints") if values.get(name) is not None}
     return kind(**values)
 
 

@@ -83,7 +83,8 @@ def test_the_best_configs_are_compared_with_the_space_s_defaults(space: SearchSp
     assert found[-1].with_seed(101)["training"]["seed"] == 101
 
 
-def test_the_start_point_is_the_trial_of_the_first_one_in_the_space(space: SearchSpace) -> None:
+def test_the_start_point_is_the_trial_of_the_first_one_in_the_space(make_space: Callable[..., SearchSpace]) -> None:
+    space = make_space({"start": [{"optimizer.lr": 5e-5}]})
     story = searched(0.3, 0.7)
     story.events[1] = replace(story.events[1], start=0)  # type: ignore[call-arg]
     found = contestants(fold(story.events), space, top=1)
@@ -93,6 +94,8 @@ def test_the_start_point_is_the_trial_of_the_first_one_in_the_space(space: Searc
         ("t0001", 1, False),
         ("t0000", 2, True),
     ]
+    # Without start points of its own, the first one is an earlier run's best.
+    assert [one.config_id for one in contestants(fold(story.events), make_space(), top=1)] == ["t0001", "start"]
 
 
 def test_defaults_that_a_trial_had_are_that_trial(space: SearchSpace) -> None:
