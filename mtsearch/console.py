@@ -242,7 +242,7 @@ def _line(event: Event, state: RunState) -> str:
             done = sum(not trial.is_open for trial in state.feasible)
             return f"{event.trial_id} {event.status}: {event.reason} [{done} of {state.target} trials done]"
         case ReplicationStarted():
-            start = f", and the start point {event.start}" if event.start not in (None, *event.ranks) else ""
+            start = f", and the start point ({event.start})" if event.start not in (None, *event.ranks) else ""
             return f"training with other seeds: {', '.join(event.ranks)}{start}"
         case Replicated():
             parts = ((split, scores.get("mean_score")) for split, scores in (("dev", event.dev), ("test", event.test)))
