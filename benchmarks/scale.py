@@ -167,7 +167,12 @@ def watch_tables(folder: Path, seen: list[tuple[float, int]], ended: threading.E
 def run_side(side: str, trials: int, slots: int, profile: bool) -> None:
     """One side in this process; prints what it took as a line of JSON."""
     ray.init(
-        num_cpus=slots, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000, logging_level=40
+        address="local",
+        num_cpus=slots,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=200_000_000,
+        logging_level=40,
     )
     profiler = cProfile.Profile()
     tables: list[tuple[float, int]] = []
@@ -223,9 +228,10 @@ def main() -> None:
         for side in ("ours", "bare"):
             seconds = long[side]["seconds"] - short[side]["seconds"]
             growth = (long[side]["peak_bytes"] - short[side]["peak_bytes"]) / (trials - 2 * options.slots)
+            peak = long[side]["peak_bytes"] / 1e6
             print(
-                f"  {side}: {seconds / ideal:.2f} x the ideal; the driver's memory {long[side]['peak_bytes'] / 1e6:.0f} MB "
-                f"at most, {growth / 1e3:.0f} kB more a trial"
+                f"  {side}: {seconds / ideal:.2f} x the ideal; the driver's memory {peak:.0f} MB at most, "
+                f"{growth / 1e3:.0f} kB more a trial"
             )
         slower = (long["ours"]["seconds"] - short["ours"]["seconds"]) / ideal
         memory = long["ours"]["peak_bytes"] / long["bare"]["peak_bytes"]
