@@ -46,8 +46,8 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
     reset_peak_memory(parts.place.device)
     seconds_before, begun = progress.seconds, time.perf_counter()
     facts = {"start_seconds": begun - parts.started, **_sizes(parts)}
-    if state.report is not None:
-        yield state.report
+    if state.report is not None and not (yield from _tell(state.report, parts)):
+        return
     is_first = parts.accelerator.is_main_process
     pretrained = () if progress.step else pretrain_heads(parts)
     with Trace(parts.place.folder if is_first else None, config) as trace:
@@ -101,14 +101,19 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             pretrained = ()
             _save(parts, predictions)
             trace.write(state.report)
-            go_on = False
-            try:
-                yield state.report
-                go_on = True
-            finally:
-                go_on = agree(go_on, parts.accelerator)
-            if not go_on:
+            if not (yield from _tell(state.report, parts)):
                 return
+
+
+def _tell(report: Report, parts: Parts) -> Generator[Report, None, bool]:
+    """Yield a report; gives whether to go on, by the first process's word."""
+    go_on = False
+    try:
+        yield report
+        go_on = True
+    finally:
+        go_on = agree(go_on, parts.accelerator)
+    return go_on
 
 
 def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
@@ -146,11 +151,12 @@ def _latency(parts: Parts) -> Iterator[Measurement]:
 
 
 def _asked_costs(parts: Parts, evaluations: Sequence[Measurement], seconds: float) -> list[Measurement]:
-    """What the training takes, as far as it is searched for."""
+    """What the training takes, as far as it is searched for; all processes decide by what the first one measures."""
     if not parts.objective.costs:
         return []
     mean_score = next(m.value for m in evaluations if m.metric == "mean_score")
-    costs = {**_sizes(parts), **_costs(parts), "score_per_second": mean_score / seconds}
+    own = {**_sizes(parts), **_costs(parts), "score_per_second": mean_score / seconds}
+    costs: dict[str, float] = gather(own, parts.accelerator)[0]
     return [Measurement("", "dev", name, costs[name]) for name in parts.objective.costs]
 
 
@@ -230,7 +236,7 @@ def _sizes(parts: Parts) -> dict[str, float]:
 def _costs(parts: Parts) -> dict[str, float]:
     progress = parts.state.progress
     return {
-        "peak_memory_bytes": peak_memory_bytes(parts.place.device),
+        "peak_memory_bytes": max(gather(peak_memory_bytes(parts.place.device), parts.accelerator)),
         "examples_per_second": progress.examples_seen / max(progress.training_seconds, 1e-9),
     }
 

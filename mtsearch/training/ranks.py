@@ -7,8 +7,12 @@ parameter used in every pass. With one process nothing here does anything.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +21,55 @@ import torch.distributed
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-__all__ = ["agree", "from_first", "gather", "share_of", "sum_gradients", "sum_list", "sum_tensors"]
+from mtsearch.errors import ResourceError
+
+__all__ = [
+    "agree",
+    "first_word",
+    "from_first",
+    "gather",
+    "join",
+    "share_of",
+    "sum_gradients",
+    "sum_list",
+    "sum_tensors",
+]
+
+_TIMEOUT = timedelta(days=7)
+
+
+def join(rank: int, num_ranks: int, device: Literal["cpu", "cuda"], meeting_place: Path) -> None:
+    """Make this process one of several on this machine, by gloo on CPUs and NCCL on GPUs; waits for the others.
+
+    Of the GPUs that torch sees each process takes the one with its own number. Nobody waits in vain, whatever the
+    time-outs of collectives: whoever has started the processes ends them all when one dies.
+
+    Args:
+        rank: from 0.
+        num_ranks: how many there are.
+        device: of the trials.
+        meeting_place: the path of a file that is not there yet, the same for all, on a local disk.
+
+    Raises:
+        ResourceError: there is no GPU for this process.
+    """
+    if device == "cuda":
+        if rank >= torch.cuda.device_count():
+            raise ResourceError(
+                f"resources.workers: each of {num_ranks} workers needs a GPU of its own, but torch sees "
+                f"{torch.cuda.device_count()} here; ask for fewer, or set resources.gpus=0"
+            )
+        torch.cuda.set_device(rank)
+    named = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num_ranks, "LOCAL_WORLD_SIZE": num_ranks}
+    os.environ.update({name: str(number) for name, number in named.items()})  # where Accelerate looks
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")  # open to no one else
+    torch.distributed.init_process_group(
+        "nccl" if device == "cuda" else "gloo",
+        init_method=f"file://{meeting_place}",
+        rank=rank,
+        world_size=num_ranks,
+        timeout=_TIMEOUT,
+    )
 
 
 def share_of(rows: npt.NDArray[np.int64], accelerator: Accelerator) -> npt.NDArray[np.int64]:
@@ -70,6 +122,15 @@ def gather(value: Any, accelerator: Accelerator) -> list[Any]:
     gathered: list[Any] = [None] * accelerator.num_processes
     torch.distributed.all_gather_object(gathered, value)
     return gathered
+
+
+def first_word(value: Any) -> Any:
+    """The first process's value, in every process."""
+    if not torch.distributed.is_initialized():
+        return value
+    values = [value]
+    torch.distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def agree(go_on: bool, accelerator: Accelerator) -> bool:
