@@ -224,15 +224,8 @@ class Driver:
         )
         return None
 
-    def _record_suggested(
-        self,
-        proposal: Proposal,
-        *,
-        start: int | None = None,
-        parent: str | None = None,
-        checkpoint: str | None = None,
-        replaces: TrialState | None = None,
-    ) -> None:
+    def _record_suggested(self, proposal: Proposal, *, start: int | None = None, **of_parent: Any) -> None:
+        """A trial is to run; ``of_parent`` are the event's fields of one that takes another's place."""
         assert proposal.config is not None
         self.record(
             Suggested(
@@ -245,9 +238,7 @@ class Driver:
                 gpus=self._footprint.gpus,
                 start=start,
                 bracket=self._bracket(proposal.number),
-                parent=parent,
-                parent_checkpoint=checkpoint,
-                replaces=None if replaces is None else replaces.trial_id,
+                **of_parent,
             )
         )
 
@@ -400,7 +391,15 @@ class Driver:
             number = len(self.state.trials)
             proposal = self._proposals.propose(number, successor.params)
             assert proposal.config is not None, f"what takes the place of {trial.trial_id} breaks a rule"
-            self._record_suggested(proposal, parent=successor.parent, checkpoint=successor.checkpoint, replaces=trial)
+            self._record_suggested(
+                proposal,
+                parent=successor.parent,
+                parent_checkpoint=successor.checkpoint,
+                parent_evaluation=successor.evaluation,
+                parent_seconds=successor.seconds,
+                parent_examples=successor.examples,
+                replaces=trial.trial_id,
+            )
             self._waiting.append(trial_name(number))
             reason = trial.reason or reason
         self._stop_trial(trial.trial_id, "pruned", reason)

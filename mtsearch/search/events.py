@@ -119,6 +119,9 @@ class Suggested:
         bracket: of the trial scheduler; in bracket s the first s rungs are not its own.
         parent: the trial that it goes on from; None if it begins anew.
         parent_checkpoint: where from, relative to the run folder.
+        parent_evaluation: the parent's evaluation there; 0 if it begins anew.
+        parent_seconds: what the parent's clock showed there.
+        parent_examples: that the parent had been trained on there.
         replaces: the trial whose place it takes, which is thereby stopped.
     """
 
@@ -133,6 +136,9 @@ class Suggested:
     bracket: int = 0
     parent: str | None = None
     parent_checkpoint: str | None = None
+    parent_evaluation: int = 0
+    parent_seconds: float = 0.0
+    parent_examples: int = 0
     replaces: str | None = None
 
 

@@ -7,6 +7,7 @@ one config. A trial is compared with all that came as far, so that a population 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -28,6 +29,7 @@ from mtsearch.search.state import RunState, TrialState
 
 __all__ = ["Population", "Successor"]
 
+_TRIES = 3
 _FILES = ("model.safetensors", "model.json", "state.safetensors", "state.json")
 
 
@@ -38,11 +40,17 @@ class Successor:
     Attributes:
         parent: the trial that it goes on from.
         checkpoint: a copy of the parent's last one, relative to the run folder.
+        evaluation: the parent's there.
+        seconds: what the parent's clock showed there.
+        examples: that the parent had been trained on there.
         params: the parent's, perturbed.
     """
 
     parent: str
     checkpoint: str
+    evaluation: int
+    seconds: float
+    examples: int
     params: Mapping[str, Any]
 
 
@@ -81,10 +89,17 @@ class Population:
         rng.shuffle(parents)
         for name in parents:
             parent = self._state.trials[name]
-            checkpoint = self._copy(parent)
+            checkpoint = self._copy(name)
             if checkpoint is not None:
-                params = perturb(self._space, parent.params, pbt.factor, rng)
-                self._successors[seen.trial_id] = Successor(name, checkpoint, params)
+                report = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))["report"]
+                self._successors[seen.trial_id] = Successor(
+                    parent=name,
+                    checkpoint=checkpoint.relative_to(self._folder).as_posix(),
+                    evaluation=report["evaluation"],
+                    seconds=report["seconds"],
+                    examples=report["examples_seen"],
+                    params=perturb(self._space, parent.params, pbt.factor, rng),
+                )
                 return False
         return True
 
@@ -102,26 +117,30 @@ class Population:
     def _can_be_parent(self, trial_id: str) -> bool:
         """Only what still runs has a state to go on from."""
         trial = self._state.trials[trial_id]
-        return trial.is_open and trial_id not in self._successors and trial.last_checkpoint is not None
+        return trial.is_open and trial_id not in self._successors
 
-    def _copy(self, parent: TrialState) -> str | None:
-        """Keep a trial's last checkpoint for the next one, as links where there can be any; None if it has just gone.
+    def _copy(self, trial_id: str) -> Path | None:
+        """Keep a trial's last checkpoint for the next trial, as links where there can be any; None if there is none.
 
-        Its worker deletes it when it has written another, of which we hear later.
+        It is looked for on disk: a worker deletes what it told of last once it has written another.
         """
-        assert parent.last_checkpoint is not None
-        source = self._folder / parent.last_checkpoint
         place = trial_folder(self._folder, trial_name(len(self._state.trials))) / "attempt-0"
-        shutil.rmtree(place, ignore_errors=True)  # a crash may have left another
-        target = place / "checkpoints" / source.name
-        target.mkdir(parents=True)
-        try:
-            for name in _FILES:
-                _link(source / name, target / name)
-        except FileNotFoundError:
-            shutil.rmtree(place)
-            return None
-        return target.relative_to(self._folder).as_posix()
+        for _ in range(_TRIES):
+            shutil.rmtree(place, ignore_errors=True)  # a crash may have left one, too
+            states = trial_folder(self._folder, trial_id).glob("attempt-*/checkpoints/evaluation-*/state.safetensors")
+            source = max((state.parent for state in states), default=None, key=lambda path: path.name)
+            if source is None:
+                return None
+            target = place / "checkpoints" / source.name
+            target.mkdir(parents=True)
+            try:
+                for name in _FILES:
+                    _link(source / name, target / name)
+            except FileNotFoundError:  # just now
+                continue
+            return target
+        shutil.rmtree(place, ignore_errors=True)
+        return None
 
 
 def _link(source: Path, target: Path) -> None:

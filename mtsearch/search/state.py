@@ -49,8 +49,8 @@ class TrialState:
         bracket: of the trial scheduler.
         parent: the trial that it goes on from; None if it began anew.
         parent_checkpoint: where from, relative to the run folder.
-        parent_evaluation: the parent's evaluation there; 0 if it began anew. So ``parent_seconds``, of training, and
-            ``parent_examples``.
+        parent_evaluation: the parent's evaluation there; 0 if it began anew. So ``parent_seconds``, of its clock,
+            and ``parent_examples``.
         num_ended_before: how many trials had ended when it was suggested: the first so many of the search's
             ``endings``.
         scores: of each evaluation.
@@ -227,9 +227,14 @@ class RunState:
                     bracket=event.bracket,
                     parent=event.parent,
                     parent_checkpoint=event.parent_checkpoint,
+                    parent_evaluation=event.parent_evaluation,
+                    parent_seconds=event.parent_seconds,
+                    parent_examples=event.parent_examples,
+                    examples_seen=event.parent_examples,
                     num_ended_before=len(self.endings),
                 )
-                self._succeeded(self.trials[event.trial_id], event)
+                if event.replaces is not None:
+                    self._replaced(self.trials[event.replaces], event)
             case Infeasible():
                 self.trials[event.trial_id] = TrialState(
                     event.trial_id,
@@ -276,16 +281,10 @@ class RunState:
             self.examples_granted_from, self.unimproved = self.examples_seen, 0
             self.retrained = None
 
-    def _succeeded(self, trial: TrialState, event: Suggested) -> None:
-        if event.parent is not None:
-            parent = self.trials[event.parent]
-            trial.parent_evaluation = parent.evaluation
-            trial.parent_seconds = parent.parent_seconds + parent.seconds
-            trial.parent_examples = trial.examples_seen = parent.examples_seen
-        if event.replaces is not None:  # it has ended, even if nobody comes to say so
-            replaced = self.trials[event.replaces]
-            replaced.status, replaced.ended_at = "pruned", event.time
-            replaced.reason = f"{event.trial_id} took its place after evaluation {replaced.evaluation}"
+    def _replaced(self, trial: TrialState, event: Suggested) -> None:
+        """It has ended, even if nobody comes to say so."""
+        trial.status, trial.ended_at = "pruned", event.time
+        trial.reason = f"{event.trial_id} took its place after evaluation {trial.evaluation}"
 
     def _started(self, trial: TrialState, event: Started) -> None:
         trial.status, trial.reason, trial.ended_at = "running", None, None

@@ -160,6 +160,7 @@ class Story:
         tasks: str = "sentiment",
         bracket: int = 0,
         parent: str | None = None,
+        parent_evaluation: int = 0,
         replaces: str | None = None,
     ) -> Story:
         """``tasks`` as in the table: ``sentiment+paraphrase``."""
@@ -177,6 +178,9 @@ class Story:
             bracket=bracket,
             parent=parent,
             parent_checkpoint=None if parent is None else f"trials/t{number:04d}/attempt-0/checkpoints/x",
+            parent_evaluation=parent_evaluation,
+            parent_seconds=2.0 * parent_evaluation,
+            parent_examples=100 * parent_evaluation,
             replaces=replaces,
         )
 

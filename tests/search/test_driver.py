@@ -148,7 +148,8 @@ def test_a_trial_that_is_replaced_has_a_successor_that_counts_as_none_of_those_a
     drive.say(best, 1, 0.9)
     drive.say(worst, 1, 0.1)
     params = {**drive.state.trials[best].params, "optimizer.lr": 2e-4}
-    successor = Successor(best, "trials/t0002/attempt-0/checkpoints/evaluation-0001", params)
+    where = "trials/t0002/attempt-0/checkpoints/evaluation-0001"
+    successor = Successor(best, where, evaluation=1, seconds=2.0, examples=100, params=params)
     drive.driver._population = Named({worst: successor})
     drive.driver.ended(worst)
     assert (drive.state.trials[worst].status, drive.state.trials[worst].reason) == (

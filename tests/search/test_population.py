@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class World:
         checkpoint.mkdir(parents=True, exist_ok=True)
         for file in FILES:
             (checkpoint / file).write_text(f"{name} {evaluation}")
+        report = {"evaluation": evaluation, "seconds": 2.0 * evaluation, "examples_seen": 100 * evaluation}
+        (checkpoint / "state.json").write_text(json.dumps({"report": report}))
         goes_on = (population or self.population).goes_on(Seen(name, 0, evaluation, 100 * evaluation, score))
         self.story.reported(number, evaluation, score)
         self._apply()
@@ -67,6 +70,7 @@ def test_the_worst_stops_and_a_copy_of_the_best_takes_its_place(world: Callable[
     assert successor.parent == "t0000"
     assert successor.params["optimizer.lr"] in (5e-5, 2e-4)
     assert successor.params["training.batch_size"] == 16
+    assert (successor.evaluation, successor.seconds, successor.examples) == (1, 2.0, 100)
     assert successor.checkpoint == "trials/t0004/attempt-0/checkpoints/evaluation-0001"
     copied = here.folder / successor.checkpoint
     assert sorted(path.name for path in copied.iterdir()) == list(FILES)
@@ -103,7 +107,20 @@ def test_only_what_still_runs_can_be_gone_on_from(world: Callable[..., World]) -
     assert here.report(3, 1, 0.1)
 
 
-def test_a_checkpoint_that_has_just_gone_is_no_beginning(world: Callable[..., World]) -> None:
+def test_it_goes_on_from_the_newest_checkpoint_though_nobody_has_told_of_it_yet(world: Callable[..., World]) -> None:
+    here = world()
+    for number, score in enumerate((0.9, 0.8, 0.7)):
+        assert here.report(number, 1, score)
+    told = here.folder / "trials/t0000/attempt-1/checkpoints/evaluation-0001"
+    (told / "state.json").write_text(json.dumps({"report": {"evaluation": 2, "seconds": 4.0, "examples_seen": 200}}))
+    told.rename(told.with_name("evaluation-0002"))
+    assert not here.report(3, 1, 0.1)
+    successor = here.population.successor_of("t0003")
+    assert successor is not None
+    assert (successor.evaluation, successor.checkpoint[-15:]) == (2, "evaluation-0002")
+
+
+def test_a_checkpoint_that_goes_while_it_is_looked_at_is_no_beginning(world: Callable[..., World]) -> None:
     here = world()
     for number, score in enumerate((0.9, 0.8, 0.7)):
         assert here.report(number, 1, score)
@@ -121,7 +138,7 @@ def test_a_file_system_without_links_gets_copies(world: Callable[..., World], mo
     for number, score in enumerate((0.9, 0.8, 0.7)):
         here.report(number, 1, score)
     assert not here.report(3, 1, 0.1)
-    assert (here.folder / "trials/t0004/attempt-0/checkpoints/evaluation-0001/state.json").read_text() == "t0000 1"
+    assert (here.folder / "trials/t0004/attempt-0/checkpoints/evaluation-0001/model.json").read_text() == "t0000 1"
 
 
 def test_a_population_that_is_taken_up_again_decides_the_same(world: Callable[..., World]) -> None:
@@ -138,7 +155,7 @@ def test_a_successors_first_report_is_its_parents_and_decides_nothing(world: Cal
     here = world()
     for number, score in enumerate((0.9, 0.5, 0.6, 0.1)):
         here.report(number, 1, score)
-    here.story.suggested(4, params={"optimizer.lr": 1e-4}, parent="t0003", replaces="t0003")
+    here.story.suggested(4, params={"optimizer.lr": 1e-4}, parent="t0000", parent_evaluation=1, replaces="t0003")
     here._apply()
     assert here.report(4, 1, 0.0)
     assert "t0004" not in here.population._scores[1]

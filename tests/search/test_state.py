@@ -49,7 +49,7 @@ def test_rungs_may_be_counted_in_examples() -> None:
 def test_what_takes_a_trials_place_stops_it_and_counts_only_what_it_does_itself() -> None:
     story = Story().begun(trials=2, rungs=None).suggested(0, gpus=1.0).suggested(1, gpus=1.0)
     story.reported(0, 1, 0.9).reported(0, 2, 0.9).reported(1, 1, 0.1)
-    state = fold(story.suggested(2, gpus=1.0, parent="t0000", replaces="t0001").events)
+    state = fold(story.suggested(2, gpus=1.0, parent="t0000", parent_evaluation=2, replaces="t0001").events)
     replaced, successor = state.trials["t0001"], state.trials["t0002"]
     assert (replaced.status, replaced.reason) == ("pruned", "t0002 took its place after evaluation 1")
     assert [trial.trial_id for trial in state.open] == ["t0000", "t0002"]
