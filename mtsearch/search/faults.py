@@ -100,7 +100,10 @@ def _errno(error: BaseException) -> int | None:
 
 def death_of(trial: Trial) -> tuple[Cause, str]:
     """Why a trial's worker died, from what Ray has written of it."""
-    text = str(trial.get_pickled_error() or trial.get_error() or "")
+    # Not get_error, which looks where Ray would have copied the file to by the end of the search.
+    path = trial.error_file
+    failures = Path(path).read_text(encoding="utf-8", errors="replace") if path and Path(path).is_file() else ""
+    text = failures.rpartition("Failure # ")[2].partition("\n")[2]
     if "running low on memory" in text:  # Ray's memory monitor, before the kernel would
         used = re.search(r"was (\S+ used / \S+ limit)", text)
         return (

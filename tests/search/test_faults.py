@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -60,26 +61,40 @@ def test_a_reason_is_one_line_with_its_place() -> None:
     assert reason_of(raised(MemoryError())) == "out of memory: MemoryError"
 
 
-def trial_with(pickled: Exception | None, text: str = "") -> SimpleNamespace:
-    return SimpleNamespace(get_pickled_error=lambda: pickled, get_error=lambda: RuntimeError(text))
+def trial_with(folder: Path, *failures: str) -> SimpleNamespace:
+    """As much of Ray's trial as is looked at; its file is written as Ray does."""
+    path = folder / "error.txt"
+    path.write_text(
+        "".join(f"Failure # {i} (occurred at 2026-11-21_21-00-00)\n{text}\n" for i, text in enumerate(failures, 1))
+    )
+    return SimpleNamespace(error_file=str(path))
 
 
-def test_a_worker_that_the_memory_monitor_killed_ran_out_of_memory() -> None:
+def test_a_worker_that_the_memory_monitor_killed_ran_out_of_memory(tmp_path: Path) -> None:
     text = (
         "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: e1) was "
         "7.38GB used / 23.54GB limit (0.313663)"
     )
-    assert death_of(trial_with(None, text)) == (  # type: ignore[arg-type]
+    assert death_of(trial_with(tmp_path, "The actor died", text)) == (  # type: ignore[arg-type]
         "memory",
         "out of memory: its worker was killed as its machine ran low (7.38GB used / 23.54GB limit)",
     )
 
 
-def test_a_worker_that_was_killed_is_told_with_what_ray_knows() -> None:
-    text = "The actor died unexpectedly before finishing this task.\n\tclass_name: Trial\nThe actor is dead because ..."
-    cause, reason = death_of(trial_with(RayActorError(error_msg=text)))  # type: ignore[arg-type]
-    assert cause == "surroundings"
-    assert reason == "its worker died: The actor died unexpectedly before finishing this task."
+def test_a_worker_that_was_killed_is_told_with_what_ray_knows(tmp_path: Path) -> None:
+    text = (
+        "The actor died unexpectedly before finishing this task.\n\tclass_name: Trial\nThe actor is dead because its "
+        "worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with a "
+        "connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM killer"
+    )
+    assert death_of(trial_with(tmp_path, "running low on memory", text)) == (  # type: ignore[arg-type]
+        "surroundings",
+        "its worker died: Worker unexpectedly exits with a connection error code 2.",
+    )
+    assert death_of(SimpleNamespace(error_file=None)) == (  # type: ignore[arg-type]
+        "surroundings",
+        "its worker died: no reason was given",
+    )
 
 
 def test_ray_takes_a_memory_kill_for_a_death_only_meanwhile() -> None:
