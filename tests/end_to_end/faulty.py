@@ -99,14 +99,19 @@ SEARCH = {"algorithm": {"name": "grid"}, "scheduler": {"name": "none"}, "concurr
 
 
 def write_space(path: Path, config: Mapping[str, Any], **sections: Any) -> Path:
-    """A grid over the tiny trial: two learning rates that work, and configs with too little memory or a fault."""
+    """A grid over the tiny trial: two learning rates, and configs with too little memory or a fault.
+
+    Args:
+        path: of the space file.
+        config: the tiny trial with the plugin, whose place is a part of a config.
+        sections: that replace others.
+    """
     bears = {"choice": [100, 4, 1, 0]}  # of 8: whole batches; half of one; not even that; a fault of its own
     task = {"kind": "hungry", "data": "sst5", "metrics": ["accuracy", "suffering"], "bears": bears}
     training = {**config["training"], "epochs": 4}
     optimizer = {"name": "adamw", "lr": {"choice": [3e-3, 1e-2]}}
     space = {
         **config,
-        "plugins": ["faulty_plugin.py"],
         "tasks": {"mood": task},
         "training": training,
         "optimizer": optimizer,
@@ -114,7 +119,6 @@ def write_space(path: Path, config: Mapping[str, Any], **sections: Any) -> Path:
         **sections,
     }
     path.write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
-    path.with_name("faulty_plugin.py").write_text(PLUGIN, encoding="utf-8")
     return path
 
 

@@ -17,6 +17,7 @@ from mtsearch.search.events import EVENTS, EventLog, Reported, Retried, Started,
 from mtsearch.search.proposals import JOURNAL
 from mtsearch.search.state import fold
 from tests.end_to_end.faulty import (
+    PLUGIN,
     SEARCH,
     Search,
     assert_no_evaluation_was_repeated,
@@ -32,8 +33,10 @@ Begin = Callable[..., Search]
 
 
 @pytest.fixture(scope="module")
-def config(tiny_config: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    return tiny_config()
+def config(tiny_config: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    plugin = tmp_path_factory.mktemp("plugin") / "faulty_plugin.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    return tiny_config(plugins=[str(plugin)])
 
 
 @pytest.fixture
