@@ -152,6 +152,7 @@ class Search:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_hear_signals,
                 env={**os.environ, **variables, **(environment or {})},
             )
 
@@ -212,6 +213,11 @@ class Search:
         for process in in_session(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process.split()[0]), signal.SIGKILL)
+
+
+def _hear_signals() -> None:
+    """As in a terminal: what a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def in_session(session: int) -> list[str]:
