@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mtsearch.api import export, load, replicate, search, train
 
-__all__ = ["__version__", "export", "load", "replicate", "search", "train"]
+__all__ = ["__version__", "export", "load", "replicate", "search", "simulate", "train"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that `import mtsearch` waits for neither torch nor Ray.
-    if name in ("export", "load", "replicate", "search", "train"):
+    if name in ("export", "load", "replicate", "search", "simulate", "train"):
         from mtsearch import api
 
         return getattr(api, name)

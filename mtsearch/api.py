@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
     from mtsearch.search.observer import Observer
     from mtsearch.search.replication import Replication
+    from mtsearch.search.simulation import Outlook
     from mtsearch.search.tuner import Outcome
     from mtsearch.training.card import Origin
     from mtsearch.training.export import Exported
     from mtsearch.training.trained import TrainedModel
 
-__all__ = ["checkpoint_of", "data_folder", "export", "load", "recorded_data_folder", "replicate", "search", "train"]
+__all__ = [
+    "checkpoint_of",
+    "data_folder",
+    "export",
+    "load",
+    "recorded_data_folder",
+    "replicate",
+    "search",
+    "simulate",
+    "train",
+]
 
 
 def search(
@@ -132,6 +143,39 @@ def replicate(
     root = data_folder(data or recorded_data_folder(folder / "trials"))
     hashes = preflight(_one_at_a_time(space), Place(None, root), Objective.of(space.search), say or _unheard)
     return replicate_run(space, folder, asked, data_root=root, data_hashes=hashes, observer=observer, address=address)
+
+
+def simulate(
+    folder: str | Path,
+    arms: Sequence[str] = (),
+    *,
+    seeds: int = 20,
+    trials: int = 16,
+    slots: int = 4,
+    plugins: Sequence[str] = (),
+) -> list[Outlook]:
+    """What other algorithms and schedulers would have made of a run's learning curves: ``mtsearch simulate``.
+
+    Args:
+        folder: a run folder with completed trials; best with many, drawn at random and not stopped early.
+        arms: ``ALGORITHM+SCHEDULER``, such as ``tpe+asha``; none takes five common ones.
+        seeds: simulated searches of each.
+        trials: the budget, in examples: what so many trials take that are not stopped.
+        slots: trials at a time.
+        plugins: the modules that the run was made with.
+
+    Raises:
+        MtsearchError: anything that a person has to put right, in one line.
+    """
+    from mtsearch.search.simulation import DEFAULT_ARMS, arm_of, compare_arms, read_curves
+
+    for name, value in (("--seeds", seeds), ("--trials", trials), ("--slots", slots)):
+        if value < 1:
+            raise RunError(f"{name}: must be at least 1, but got {value}")
+    folder = Path(folder)
+    curves = read_curves(folder)
+    compared = [arm_of(arm) for arm in arms] or DEFAULT_ARMS
+    return compare_arms(_space_of(folder, plugins), curves, compared, seeds=seeds, trials=trials, slots=slots)
 
 
 def _space_of(folder: Path, plugins: Sequence[str]) -> SearchSpace:

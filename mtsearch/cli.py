@@ -290,6 +290,25 @@ def export(
 
 
 @app.command()
+def simulate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with many trials that ran to their end.")],
+    arm: Annotated[
+        list[str] | None, typer.Option(help="ALGORITHM+SCHEDULER, such as tpe+asha. May be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Simulated searches of each.")] = 20,
+    trials: Annotated[int, typer.Option(help="The budget: the examples of so many trials that are not stopped.")] = 16,
+    slots: Annotated[int, typer.Option(help="Trials at a time.")] = 4,
+    plugin: PluginOption = None,
+) -> None:
+    """Replay a run's learning curves: which algorithm and scheduler would have found as good a trial for less?"""
+    from mtsearch.api import simulate as replay
+    from mtsearch.console import outlook_table
+
+    outlooks = replay(run_folder, arm or (), seeds=seeds, trials=trials, slots=slots, plugins=plugin or ())
+    console.print(outlook_table(outlooks), soft_wrap=True)
+
+
+@app.command()
 def report(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be running.")],
     out: Annotated[Path | None, typer.Option(help="The page; RUN/report/index.html otherwise.")] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
     from mtsearch.search.events import Event
     from mtsearch.search.planning import Plan
+    from mtsearch.search.simulation import Outlook
     from mtsearch.search.state import RunState
     from mtsearch.search.tuner import Outcome
     from mtsearch.training.export import Exported
@@ -32,6 +34,7 @@ __all__ = [
     "grid_text",
     "number",
     "objective_text",
+    "outlook_table",
     "plan_lines",
     "print_outcome",
     "print_pairs",
@@ -400,6 +403,23 @@ def _difference(row: Mapping[Any, Any]) -> str:
     if row["num_pairs"] == 1:
         return f"{row['difference']:+.4f}"
     return f"{row['difference']:+.4f} ± {row['high'] - row['difference']:.4f} ({row['num_pairs']})"
+
+
+def outlook_table(outlooks: Sequence[Outlook]) -> Table:
+    """How simulated searches compare: the best score, with its 95% interval, at shares of the budget."""
+    by_arm: dict[str, list[Outlook]] = {}
+    for outlook in outlooks:
+        by_arm.setdefault(outlook.arm, []).append(outlook)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("algorithm+scheduler", no_wrap=True)
+    for outlook in next(iter(by_arm.values())):
+        table.add_column(f"best at {outlook.share:.0%}", justify="right", no_wrap=True)
+    for column in ("trials", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for arm, of_it in by_arm.items():
+        bests = [f"{o.best:.4f}" if math.isnan(o.high) else f"{o.best:.4f} ± {(o.high - o.low) / 2:.4f}" for o in of_it]
+        table.add_row(arm, *bests, f"{of_it[-1].trials:.0f}", duration(of_it[-1].seconds))
+    return table
 
 
 def export_lines(exported: Exported) -> list[tuple[str, str]]:

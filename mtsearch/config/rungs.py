@@ -13,7 +13,7 @@ from typing import Any
 from mtsearch.config.schedulers import Asha, Hyperband
 from mtsearch.config.space import SearchSpace
 
-__all__ = ["bracket_weights", "draw_bracket", "most_evaluations", "num_brackets", "rungs", "rungs_of"]
+__all__ = ["bracket_of", "bracket_weights", "draw_bracket", "most_evaluations", "num_brackets", "rungs", "rungs_of"]
 
 _MOST_EXAMPLES = 10**12
 
@@ -72,6 +72,20 @@ def draw_bracket(scheduler: Asha | Hyperband, num_rungs: int, seed: int, number:
     """
     weights = bracket_weights(scheduler, num_rungs)
     return random.Random(f"bracket {seed} {number}").choices(range(len(weights)), weights)[0]
+
+
+def bracket_of(space: SearchSpace, num_rungs: int | None, number: int) -> int:
+    """The bracket of a space's trial; 0 where its trial scheduler has none.
+
+    Args:
+        space: with its trial scheduler and the search's seed.
+        num_rungs: of the first bracket; None where there are none.
+        number: of the trial.
+    """
+    scheduler = space.search.scheduler
+    if num_rungs is None or not isinstance(scheduler, Asha | Hyperband):
+        return 0
+    return draw_bracket(scheduler, num_rungs, space.search.seed, number)
 
 
 def most_evaluations(space: SearchSpace) -> int:

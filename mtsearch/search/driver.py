@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtsearch.config.rungs import draw_bracket, rungs_of
-from mtsearch.config.schedulers import Asha, Hyperband
+from mtsearch.config.rungs import bracket_of, rungs_of
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, DataError, MtsearchError, RunError
 from mtsearch.search.events import (
@@ -151,7 +150,8 @@ class Driver:
         self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
-        self._rungs = rungs_of(space)
+        rungs = rungs_of(space)
+        self._num_rungs = None if rungs is None else len(rungs)
         self._population = population
         self._sources: dict[str, str] = {}
         self.state = state
@@ -237,16 +237,10 @@ class Driver:
                 config_hash=proposal.config.config_hash(),
                 gpus=self._footprint.gpus,
                 start=start,
-                bracket=self._bracket(proposal.number),
+                bracket=bracket_of(self._space, self._num_rungs, proposal.number),
                 **of_parent,
             )
         )
-
-    def _bracket(self, number: int) -> int:
-        scheduler = self._space.search.scheduler
-        if self._rungs is None or not isinstance(scheduler, Asha | Hyperband):
-            return 0
-        return draw_bracket(scheduler, len(self._rungs), self._space.search.seed, number)
 
     def _next_start(self) -> int | None:
         used = {trial.start for trial in self.state.trials.values()}
