@@ -1,7 +1,7 @@
 """mtsearch: distributed hyperparameter search over multi-task transformer training.
 
-``search`` (``run`` on the command line), ``replicate``, ``train``, ``load`` and ``export`` do what the commands do; see
-:mod:`mtsearch.api`.
+``search`` (``run`` on the command line), ``replicate``, ``simulate``, ``train``, ``load`` and ``export`` do what the
+commands do; see :mod:`mtsearch.api`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtsearch.api import export, load, replicate, search, train
+    from mtsearch.api import export, load, replicate, search, simulate, train
 
 __all__ = ["__version__", "export", "load", "replicate", "search", "simulate", "train"]
 
