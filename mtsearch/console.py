@@ -124,11 +124,13 @@ class Watch:
 
     def on_event(self, event: Event, state: RunState) -> None:
         """Show what happened."""
-        from mtsearch.search.events import Imported, Replicated, Reported, RunStarted
+        from mtsearch.search.events import Imported, Replicated, Reported, RunStarted, Warned
 
         if isinstance(event, Imported):
             for note in event.notes:
                 self.say(note)
+        if isinstance(event, Warned):
+            self.say(f"warning: {event.text}")
         if isinstance(event, Replicated) and self._live is not None:
             self.say(_line(event, state))
         if isinstance(event, RunStarted) and event.dashboard:

@@ -11,6 +11,7 @@ from mtsearch.config.algorithms import Algorithm, Tpe
 from mtsearch.config.base import Frozen
 from mtsearch.config.constraints import Constraint
 from mtsearch.config.schedulers import Asha, Scheduler
+from mtsearch.config.urls import Url
 
 __all__ = ["Keep", "Replicate", "Resources", "SearchConfig", "StartPoint", "seconds"]
 
@@ -44,6 +45,7 @@ class Replicate(Frozen):
     """Each task of the winner alone, too, with otherwise the same config and the same seeds."""
 
 
+_FILESYSTEMS = ("s3", "gs", "abfss", "abfs", "hdfs", "file")  # of pyarrow
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 
 
@@ -155,6 +157,27 @@ class SearchConfig(Frozen):
     """Train the winner (by the first objective) once more on train and dev, for as long as its best score took."""
     replicate: Replicate | None = None
     """Train the best configs anew with other seeds when the search is over, for means on dev and on test."""
+
+    storage: Url | None = Field(default=None, repr=False)
+    """A database that keeps a copy of Optuna's study, for optuna-dashboard, such as ``postgresql://USER@HOST/NAME``.
+
+    Any that Optuna takes. The study is called like the run folder; the run folder's events stay the truth, and the
+    search goes on where the database does not answer. A password is best left out (``PGPASSWORD``, ``~/.pgpass``), or
+    given as ``${NAME}``; none is ever written into the run folder.
+    """
+    copy_to: Url | None = Field(default=None, repr=False)
+    """Where the run folder's tables, configs, events, report and kept weights are copied to, under the run's name.
+
+    ``s3://BUCKET/PREFIX``, ``gs://BUCKET/PREFIX``, ``file:///FOLDER``, or what else pyarrow's filesystems take. An S3
+    server other than Amazon's: ``s3://BUCKET/PREFIX?endpoint_override=HOST:PORT&scheme=http``.
+    """
+
+    @field_validator("copy_to")
+    @classmethod
+    def _filesystem_is_known(cls, url: str | None) -> str | None:
+        if url is not None and (scheme := url.split("://")[0]) not in _FILESYSTEMS:
+            raise ValueError(f"must begin with one of {', '.join(_FILESYSTEMS)}, but got {scheme!r}")
+        return url
 
     @field_validator("metric")
     @classmethod

@@ -60,6 +60,8 @@ _BUDGET_FIELDS = {
     "max_retries",
     "hang_limit",
     "max_failures_in_a_row",
+    "storage",
+    "copy_to",
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from mtsearch.config.rungs import bracket_of, rungs_of
@@ -28,6 +29,7 @@ from mtsearch.search.events import (
     Stopped,
     StopStatus,
     Suggested,
+    Warned,
 )
 from mtsearch.search.faults import Cause
 from mtsearch.search.observer import Observer
@@ -117,6 +119,7 @@ class Driver:
         data_root: of the trials.
         data_hashes: of the data that was found before the first trial; every trial must see the same.
         population: under population based training, what knows who takes a stopped trial's place.
+        warnings: what goes wrong in the background, in words, by any thread; written with the next event.
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class Driver:
         data_root: Path | None,
         data_hashes: DataHashes,
         population: Population | None = None,
+        warnings: SimpleQueue[str] | None = None,
     ) -> None:
         self._space = space
         self._folder = folder
@@ -149,6 +153,7 @@ class Driver:
         self._failures_in_a_row = 0
         self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
+        self._warnings: SimpleQueue[str] = SimpleQueue() if warnings is None else warnings
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
         rungs = rungs_of(space)
         self._num_rungs = None if rungs is None else len(rungs)
@@ -501,9 +506,18 @@ class Driver:
             RunError: the run folder cannot be written.
         """
         with self._faults_kept():
-            self._log.append(event)
-            self.state.apply(event)
-            self._tables.add(event)
-            if self._observer is not None:
-                self._observer.on_event(event, self.state)
+            self._record(event)
             self._tables.refresh(self.state)
+            self.record_warnings()
+
+    def record_warnings(self) -> None:
+        """Write what has gone wrong in the background since the last event."""
+        while not self._warnings.empty():
+            self._record(Warned(time=time.time(), text=self._warnings.get()))
+
+    def _record(self, event: Event) -> None:
+        self._log.append(event)
+        self.state.apply(event)
+        self._tables.add(event)
+        if self._observer is not None:
+            self._observer.on_event(event, self.state)

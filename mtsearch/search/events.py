@@ -37,6 +37,7 @@ __all__ = [
     "StopStatus",
     "Stopped",
     "Suggested",
+    "Warned",
     "read_events",
 ]
 
@@ -65,6 +66,7 @@ class RunStarted:
         extra_seconds: how much longer it may take than the space says.
         constraints: what a winner must keep to.
         rung_unit: what the rungs are counted in.
+        run_id: the same for all drivers of a run folder, and no other's; empty in those of older versions.
     """
 
     time: float
@@ -81,6 +83,7 @@ class RunStarted:
     extra_seconds: float = 0.0
     constraints: tuple[str, ...] = ()
     rung_unit: RungUnit = "evaluations"
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +295,18 @@ class Replicated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something beside the trials does not work, or works again; the search goes on.
+
+    Attributes:
+        text: what, in words.
+    """
+
+    time: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """A driver has left the run in good order.
 
@@ -315,6 +330,7 @@ Event = (
     | Retrained
     | ReplicationStarted
     | Replicated
+    | Warned
     | RunEnded
 )
 
@@ -330,6 +346,7 @@ _KINDS: dict[str, type[Event]] = {
     "retrained": Retrained,
     "replication_started": ReplicationStarted,
     "replicated": Replicated,
+    "warned": Warned,
     "run_ended": RunEnded,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

@@ -28,6 +28,7 @@ from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
 from mtsearch.search.events import Imported
 from mtsearch.search.journal import JournalFile
+from mtsearch.search.mirror import StudyMirror
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import Status
 
@@ -79,10 +80,12 @@ class Proposals:
         space: to search.
         state: the trials so far.
         journal: the file that optuna-dashboard can open; written anew.
+        mirror: of the study in a database, not yet begun; None for none.
     """
 
-    def __init__(self, space: SearchSpace, state: RunState, journal: Path) -> None:
+    def __init__(self, space: SearchSpace, state: RunState, journal: Path, mirror: StudyMirror | None = None) -> None:
         self._space = space
+        self._mirror = mirror
         self._distributions = {dimension.name: _distribution(dimension.domain) for dimension in space.dimensions()}
         # Readers of the old journal see a whole one at any time.
         temporary = journal.with_name(f".{journal.name}.tmp")
@@ -98,6 +101,7 @@ class Proposals:
             for trial in state.trials.values():
                 self._study.add_trial(self._frozen(trial))
         os.replace(temporary, journal)
+        self._reflect_all()
 
     def observe(self, imported: Imported) -> None:
         """Tell the trials of an earlier run, before the first of our own."""
@@ -120,6 +124,7 @@ class Proposals:
             )
             self._study.add_trial(self._frozen(trial))
             self._num_observed += 1
+        self._reflect_all()
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -135,6 +140,7 @@ class Proposals:
         if isinstance(self._space.search.algorithm, Grid):
             start = self._space.point(number)
         draw, params = self._ask(number, start)
+        self._reflect(number)
         try:
             return Proposal(number, params, self._space.config(draw))
         except Infeasible as error:
@@ -187,6 +193,7 @@ class Proposals:
         best = trial.best_so_far().get(trial.evaluation)
         if best is not None and not self._has_several_objectives:
             self._storage.set_trial_intermediate_value(self._optuna_id(trial), trial.evaluation, best)
+            self._reflect(trial.number)
 
     def tell(self, trial: TrialState) -> None:
         """Tell how a trial ended; of an interrupted one nothing is told, since it goes on.
@@ -202,6 +209,17 @@ class Proposals:
         for name, value in self._constraints(trial).items():
             optuna.Trial(self._study, self._optuna_id(trial)).set_constraint(name, value)
         self._study.tell(self._num_observed + trial.number, values, state)
+        self._reflect(trial.number)
+
+    def _reflect(self, number: int) -> None:
+        """Let the database's study follow in a trial."""
+        if self._mirror is not None:
+            self._mirror.put(self._study.get_trials(deepcopy=False)[self._num_observed + number])
+
+    def _reflect_all(self) -> None:
+        if self._mirror is not None:
+            for trial in self._study.get_trials(deepcopy=False):
+                self._mirror.put(trial)
 
     @property
     def _has_several_objectives(self) -> bool:

@@ -28,6 +28,7 @@ from mtsearch.search.events import (
     Started,
     Stopped,
     Suggested,
+    Warned,
 )
 from mtsearch_analysis.pareto import is_on_front
 from mtsearch_analysis.tables import Direction, Status
@@ -156,6 +157,7 @@ class RunState:
 
     Attributes:
         identity: of its space; None before the first driver.
+        run_id: of the run folder; empty before the first driver.
         target: how many trials it is to have, infeasible ones not counted.
         extra: how many of them go beyond what the space asks for.
         rungs: where the trial scheduler decides on trials of its first bracket; None where it has no rungs.
@@ -179,6 +181,7 @@ class RunState:
     """
 
     identity: Mapping[str, Any] | None = None
+    run_id: str = ""
     target: int = 0
     extra: int = 0
     rungs: tuple[int, ...] | None = None
@@ -204,6 +207,8 @@ class RunState:
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
+        if isinstance(event, Warned):
+            return
         if isinstance(event, RunStarted):
             self._run_started(event)
         elif isinstance(event, ReplicationStarted):
@@ -272,7 +277,7 @@ class RunState:
 
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
-        self._is_replicating = False
+        self._is_replicating, self.run_id = False, event.run_id
         self.rungs, self.rung_unit, self.ended = event.rungs, event.rung_unit, None
         self.scores_own_tasks, self.extra_seconds = event.scores_own_tasks, event.extra_seconds
         self.constraints = tuple(map(Constraint.parse, event.constraints))

@@ -11,10 +11,12 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import ray
@@ -25,12 +27,15 @@ from ray.tune.schedulers import TrialScheduler
 from mtsearch.config.rungs import most_evaluations, rungs_of
 from mtsearch.config.schedulers import Asha, Pbt
 from mtsearch.config.space import SearchSpace, diff
+from mtsearch.config.urls import without_passwords
 from mtsearch.errors import MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
+from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.faults import memory_deaths_as_deaths
+from mtsearch.search.mirror import StudyMirror
 from mtsearch.search.observer import Observer
 from mtsearch.search.population import Population
 from mtsearch.search.proposals import JOURNAL, Proposals
@@ -142,7 +147,8 @@ def run_search(
 
     Raises:
         RunError: the folder belongs to a finished search, to another space, to another driver, or to something else;
-            or the search cannot start from the earlier run.
+            or the search cannot start from the earlier run; or the database of ``search.storage`` does not answer, or
+            holds another run's study of that name.
         ResourceError: no machine has room for a trial, or Ray cannot be reached.
         ConfigError: the trial scheduler cannot decide anything, or the space is all but infeasible.
         DataError: the data has changed since the search began.
@@ -161,12 +167,16 @@ def run_search(
         ray_scheduler = build_scheduler(population or build_judge(scheduler, most_evaluations(space), state), state)
         extra = _extra_trials(space, folder, state, extra_trials, extra_seconds, in_process)
         seconds = _extra_seconds(space, folder, state, extra_trials, extra_seconds)
+        run_id = state.run_id or uuid.uuid4().hex
+        warnings: SimpleQueue[str] = SimpleQueue()
+        mirror = _mirror(space, folder, run_id, warnings)
         with nullcontext() if in_process else connected(address) as dashboard:
             machines = [this_machine()] if in_process else nodes()
             target = space.num_trials(extra)
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
             if not state.trials:
-                write_text(folder / "space.yaml", space_text if space_text is not None else space.to_yaml())
+                given = space_text if space_text is not None else space.to_yaml()
+                write_text(folder / "space.yaml", without_passwords(given))
             write_text(folder / "resolved.yaml", space.to_yaml())
             surroundings = _environment(space, footprint, machines)
             surroundings["data_root"] = str(data_root) if data_root else None
@@ -186,9 +196,11 @@ def run_search(
                 scores_own_tasks=space.search.scores_own_tasks,
                 extra_seconds=seconds,
                 constraints=space.search.constraints,
+                run_id=run_id,
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
-            with closing(Proposals(space, state, folder / JOURNAL)) as proposals:
+            with ExitStack() as leaving:
+                proposals = leaving.enter_context(closing(Proposals(space, state, folder / JOURNAL, mirror)))
                 driver = Driver(
                     space,
                     folder,
@@ -201,11 +213,18 @@ def run_search(
                     data_root,
                     data_hashes or {},
                     population,
+                    warnings,
                 )
+                leaving.callback(driver.record_warnings)
+                if mirror is not None:
+                    mirror.begin()
+                    leaving.callback(mirror.close)
                 driver.record(started)
                 if imported is not None:
                     driver.record(imported)
                     proposals.observe(imported)
+                if space.search.copy_to is not None:
+                    leaving.callback(Copies(folder, space.search.copy_to, warnings.put).close)
                 try:
                     with stop_signals(driver.stop) as signals:
                         if finished_because(state, space) is None and in_process:
@@ -257,6 +276,12 @@ def _refuse_what_is_no_run(folder: Path) -> None:
             f"{folder}: a run folder must be new or hold {EVENTS}, but this one holds something else; "
             "choose another --name"
         )
+
+
+def _mirror(space: SearchSpace, folder: Path, run_id: str, warnings: SimpleQueue[str]) -> StudyMirror | None:
+    if space.search.storage is None:
+        return None
+    return StudyMirror(space.search.storage, folder.name, space.objectives.values(), run_id, warnings.put)
 
 
 def _identity(space: SearchSpace) -> dict[str, Any]:
@@ -444,7 +469,7 @@ def _environment(space: SearchSpace, footprint: Footprint, machines: Sequence[Ma
     return {
         "versions": {"python": platform.python_version(), **versions},
         "git": _git(),
-        "command": sys.argv,
+        "command": [without_passwords(argument) for argument in sys.argv],
         "hardware": {
             "host": platform.node(),
             "platform": platform.platform(),
