@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -122,7 +123,7 @@ class _Store:
     def catch_up(self) -> None:
         """Copy what is missing, and remove weights that are gone."""
         if self._opened is None:
-            filesystem, path = FileSystem.from_uri(self._url)
+            filesystem, path = _filesystem(self._url)
             base = f"{path.rstrip('/')}/{self._folder.name}"
             self._take_up_weights(filesystem, base)
             self._opened = filesystem, base
@@ -149,6 +150,13 @@ class _Store:
             if info.type == FileType.File and _WEIGHTS in name.split("/"):
                 version = _version(self._folder / name)
                 self._copied[name] = version if version and version[1] == info.size else (0, 0)
+
+
+def _filesystem(url: str) -> tuple[FileSystem, str]:
+    if url.startswith("s3://"):
+        with suppress(ValueError):  # pyarrow 17 does not know it, and makes three requests for each small file
+            return FileSystem.from_uri(f"{url}{'&' if '?' in url else '?'}allow_delayed_open=true")
+    return FileSystem.from_uri(url)
 
 
 def _to_copy(folder: Path) -> Iterator[Path]:

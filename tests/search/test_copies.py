@@ -93,7 +93,7 @@ def follows_the_run(run: Run, copies: Callable[..., Copies], url: str) -> None:
     run.trial("t0001", "running")
     wait_for(lambda: KEPT in listed(url))
     run.write("events.jsonl", "{}\n{}\n")
-    wait_for(lambda: listed(url)["events.jsonl"] == b"{}\n{}\n")
+    wait_for(lambda: listed(url).get("events.jsonl") == b"{}\n{}\n")
     shutil.rmtree(run.folder / run.checkpoint("t0000"))  # another is better
     run.trial("t0001", "completed")
     run.write("report/figures/curve.html", "<svg>")
