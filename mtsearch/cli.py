@@ -95,7 +95,7 @@ def run(
             observer=watch,
             say=watch.say,
         )
-    _conclude(outcome, "mtsearch run")
+    _conclude(outcome, "mtsearch run", loaded.search.copy_to)
 
 
 @app.command()
@@ -398,8 +398,8 @@ def _longer(time: str | None) -> float:
         ) from None
 
 
-def _conclude(outcome: Outcome, command: str) -> None:
-    """What has come of it, where to look next, and the exit code of an interrupted run."""
+def _conclude(outcome: Outcome, command: str, copy_to: str | None = None) -> None:
+    """What has come of it, where to look next and where the copies are, and the exit code of an interrupted run."""
     from mtsearch.console import print_outcome, print_pairs
     from mtsearch_analysis import early_order_verdict, task_set_table
 
@@ -410,10 +410,22 @@ def _conclude(outcome: Outcome, command: str) -> None:
     if verdict := early_order_verdict(run):
         print_pairs(console, [("early order", verdict)])
     _conclude_replication(Path(os.path.relpath(outcome.folder)))
+    if copy_to is not None:
+        print_pairs(console, [("copied", _copied(outcome.folder, copy_to))])
     if not outcome.is_finished:
         raise typer.Exit(130)
     if not has_winner:  # every trial failed, or broke a constraint: the command has not done what it was asked
         raise typer.Exit(1)
+
+
+def _copied(folder: Path, url: str) -> str:
+    """Where the copies of a run are, its report now among them."""
+    from mtsearch.search.copies import copy_report
+
+    try:
+        return copy_report(folder, url)
+    except (OSError, ValueError) as error:
+        return f"not the report: {error}"
 
 
 def _conclude_replication(folder: Path) -> None:

@@ -17,7 +17,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy
 from mtsearch.config.urls import without_passwords
 from mtsearch_analysis.tables import TRIALS
 
-__all__ = ["Copies", "copy_now"]
+__all__ = ["Copies", "copy_report"]
 
 _SECONDS_BETWEEN = 10.0
 _SHARE_OF_TIME = 0.2
@@ -26,6 +26,7 @@ _LAST_SECONDS = 300.0
 
 _SMALL = ("trials/*/config.yaml", "report/**/*", "*.yaml", "*.json", "*.jsonl", "*.journal", "*.parquet")
 _WEIGHTS = "checkpoints"  # the folder that they are in
+_FIXED = ("trials/", "retrained/")  # what is there is deleted at most
 
 
 class Copies:
@@ -55,7 +56,7 @@ class Copies:
         """Copy what has changed since the last time; waits for that, up to so long."""
         self._is_closing.set()
         self._thread.join(seconds)
-        missing = [name for name, _ in self._store.missing()]
+        missing = [name for name, *_ in self._store.missing()]
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             self._warn(f"not copied to {self._store.shown}: {', '.join(missing[:3])}{more}")
@@ -84,8 +85,8 @@ class Copies:
             self._is_closing.wait(pause)
 
 
-def copy_now(folder: Path, url: str) -> str:
-    """Copy what a run folder holds and its copy does not.
+def copy_report(folder: Path, url: str) -> str:
+    """Copy the report, which is written when the search is over.
 
     Args:
         folder: the run folder.
@@ -95,11 +96,12 @@ def copy_now(folder: Path, url: str) -> str:
         Where the copies are.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: it cannot be written, or ValueError.
     """
-    store = _Store(folder, url)
-    store.catch_up()
-    return store.shown
+    filesystem, base = _opened(folder, url)
+    for path in _files(folder, "report/**/*"):
+        _copy(path, filesystem, f"{base}/{path.relative_to(folder).as_posix()}")
+    return _shown(folder, url)
 
 
 class _Store:
@@ -110,53 +112,63 @@ class _Store:
         self._url = url
         self._copied: dict[str, tuple[int, int]] = {}  # time of change and size, by the name in the folder
         self._opened: tuple[FileSystem, str] | None = None
-        self.shown = f"{without_passwords(url).partition('?')[0].rstrip('/')}/{folder.name}"
+        self.shown = _shown(folder, url)
 
-    def missing(self) -> Iterator[tuple[str, Path]]:
-        """The files that are not copied as they are now, in the order in which they are to be."""
+    def missing(self) -> Iterator[tuple[str, Path, tuple[int, int]]]:
+        """The files that are not copied as they are now, and how they are, in the order in which they are to be."""
         for path in _to_copy(self._folder):
             name = path.relative_to(self._folder).as_posix()
             version = _version(path)
             if version is not None and self._copied.get(name) != version:
-                yield name, path
+                yield name, path, version
 
     def catch_up(self) -> None:
         """Copy what is missing, and remove weights that are gone."""
         if self._opened is None:
-            filesystem, path = _filesystem(self._url)
-            base = f"{path.rstrip('/')}/{self._folder.name}"
-            self._take_up_weights(filesystem, base)
+            filesystem, base = _opened(self._folder, self._url)
+            self._take_up(filesystem, base)
             self._opened = filesystem, base
         filesystem, base = self._opened
-        for name, path in self.missing():
-            version = _version(path)
+        for name, path, version in self.missing():
             try:
                 _copy(path, filesystem, f"{base}/{name}")
             except FileNotFoundError:
                 if path.exists():
                     raise
                 continue  # deleted meanwhile
-            assert version is not None
             self._copied[name] = version
-        gone = [name for name in self._copied if _WEIGHTS in name.split("/") and not (self._folder / name).exists()]
+        gone = [name for name in self._copied if name.startswith(_FIXED) and not (self._folder / name).exists()]
         for name in gone:
-            filesystem.delete_file(f"{base}/{name}")
+            with suppress(FileNotFoundError):
+                filesystem.delete_file(f"{base}/{name}")
             del self._copied[name]
 
-    def _take_up_weights(self, filesystem: FileSystem, base: str) -> None:
-        """Those that are there already need not be copied again: weights never change."""
+    def _take_up(self, filesystem: FileSystem, base: str) -> None:
+        """What is there already, and never changes, need not be copied again."""
         for info in filesystem.get_file_info(FileSelector(base, recursive=True, allow_not_found=True)):
             name = info.path[len(base) + 1 :]
-            if info.type == FileType.File and _WEIGHTS in name.split("/"):
+            if info.type == FileType.File and name.startswith(_FIXED):
                 version = _version(self._folder / name)
                 self._copied[name] = version if version and version[1] == info.size else (0, 0)
+
+
+def _shown(folder: Path, url: str) -> str:
+    return f"{without_passwords(url).partition('?')[0].rstrip('/')}/{folder.name}"
+
+
+def _opened(folder: Path, url: str) -> tuple[FileSystem, str]:
+    """The store, and the place of this run's copies in it."""
+    filesystem, path = _filesystem(url)
+    return filesystem, f"{path.rstrip('/')}/{folder.name}"
 
 
 def _filesystem(url: str) -> tuple[FileSystem, str]:
     if url.startswith("s3://"):
         with suppress(ValueError):  # pyarrow 17 does not know it, and makes three requests for each small file
-            return FileSystem.from_uri(f"{url}{'&' if '?' in url else '?'}allow_delayed_open=true")
-    return FileSystem.from_uri(url)
+            filesystem, path = FileSystem.from_uri(f"{url}{'&' if '?' in url else '?'}allow_delayed_open=true")
+            return filesystem, path
+    filesystem, path = FileSystem.from_uri(url)
+    return filesystem, path
 
 
 def _to_copy(folder: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from mtsearch.search.copies import Copies, copy_now
+from mtsearch.search.copies import Copies, copy_report
 from mtsearch_analysis.tables import TRIALS
 
 
@@ -70,10 +70,8 @@ def listed(url: str) -> dict[str, bytes]:
     """What there is, by its name under the run's."""
     filesystem, path = FileSystem.from_uri(url)
     found = filesystem.get_file_info(FileSelector(f"{path}/baseline", recursive=True, allow_not_found=True))
-    names = [info.path for info in found if info.type == FileType.File]
-    return {
-        name.partition("/baseline/")[2]: filesystem.open_input_stream(name).read() for name in names
-    }  # fmt: skip
+    names = [info.path for info in found if info.type == FileType.File and not info.base_name.startswith(".")]
+    return {name.partition("/baseline/")[2]: filesystem.open_input_stream(name).read() for name in names}
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -175,8 +173,8 @@ def test_what_was_not_copied_is_said_at_the_end(run: Run, copies: Callable[..., 
 def test_the_report_that_comes_last_is_copied_by_itself(run: Run, tmp_path: Path) -> None:
     run.write("report/index.html", "<html>")
     url = (tmp_path / "there").as_uri()
-    assert copy_now(run.folder, url) == f"{url}/baseline"
-    assert listed(url)["report/index.html"] == b"<html>"
+    assert copy_report(run.folder, url) == f"{url}/baseline"
+    assert listed(url) == {"report/index.html": b"<html>"}
 
 
 @pytest.fixture

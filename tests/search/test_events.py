@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mtsearch.errors import RunError
-from mtsearch.search.events import EVENTS, EventLog, Infeasible, Retrained, Retried, RunEnded, read_events
+from mtsearch.search.events import EVENTS, EventLog, Infeasible, Retrained, Retried, RunEnded, Warned, read_events
 from tests.search.conftest import Story
 
 
@@ -23,6 +23,7 @@ def a_story() -> Story:
     )
     story.events.append(Retried(time=9.5, trial_id="t0000", attempt=1, reason="its worker died", micro_batch_size=None))
     story.events.append(Retrained(time=10.0, trial_id="t0000", checkpoint="retrained/x"))
+    story.events.append(Warned(time=10.5, text="the database does not answer"))
     story.events.append(RunEnded(time=11.0, reason="done"))
     return story
 
