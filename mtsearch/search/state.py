@@ -207,16 +207,12 @@ class RunState:
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
-        if isinstance(event, Warned):
-            return
-        if isinstance(event, RunStarted):
-            self._run_started(event)
-        elif isinstance(event, ReplicationStarted):
-            self.compared, self._is_replicating = event, True
-        elif not self._is_replicating:
-            self.seconds = self.seconds_at(event.time)
-        self._last_time = event.time
+        self._keep_time(event)
         match event:
+            case RunStarted():
+                self._run_started(event)
+            case ReplicationStarted():
+                self.compared, self._is_replicating = event, True
             case Imported():
                 self.imported = event
             case Suggested():
@@ -263,6 +259,14 @@ class RunState:
                 self.replications[event.config_id, event.seed] = event
             case RunEnded():
                 self.ended = event.reason
+
+    def _keep_time(self, event: Event) -> None:
+        """Time counts from one event to the next while a driver searches; warnings may come after its end."""
+        if isinstance(event, Warned):
+            return
+        if not self._is_replicating and not isinstance(event, RunStarted | ReplicationStarted):
+            self.seconds = self.seconds_at(event.time)
+        self._last_time = event.time
 
     def _tell(self, trial: TrialState, event: Started | Reported | Retried | Stopped) -> None:
         match event:
