@@ -293,6 +293,8 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
     """What a search would do."""
     footprint = plan.footprint
     gpus = f" and {footprint.gpus:g} GPUs" if footprint.gpus else ""
+    workers = f" for {footprint.workers} workers" if footprint.workers > 1 else ""
+    shared = ", if its workers share the work evenly" if footprint.workers > 1 else ""
     stopping = plan.stopping
     if plan.evaluations < plan.most_evaluations:
         stopping += f"; {plan.evaluations:.1f} evaluations a trial if the rungs stop as many as they can"
@@ -305,7 +307,8 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
         ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each{grid}"),
         (
             "placed",
-            f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus} each, of {plan.cores:g} cores",
+            f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus}{workers} each, "
+            f"of {plan.cores:g} cores",
         ),
         ("stopping", stopping),
         (
@@ -314,7 +317,8 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
         ),
         (
             "time",
-            f"about {duration(plan.trial_seconds)} for a whole default trial, by a short probe of this machine; "
+            f"about {duration(plan.trial_seconds)} for a whole default trial{shared}, "
+            "by a short probe of this machine; "
             f"{duration(plan.least_seconds)} to {duration(plan.most_seconds)} for the search{limit}",
         ),
     ]

@@ -68,10 +68,11 @@ class Repeated:
             )
         name = f"{config['name']}-{trial}-again"[:100]
         objective = {key: resolved["search"][key] for key in ("metric", "scored_tasks")}
-        held = {key: environment["resources"][key] for key in ("cpus", "gpus")}
+        held, workers = environment["resources"], environment["resources"].get("workers", 1)
+        of_each = {"cpus": held["cpus"] // workers, "gpus": held["gpus"] / workers, "workers": workers}
         return cls(
             name=name,
-            config={**config, "name": name, "plugins": list(plugins), "search": objective, "resources": held},
+            config={**config, "name": name, "plugins": list(plugins), "search": objective, "resources": of_each},
             recorded={str(name): value for name, value in rows.iloc[0].items()},
             environment=environment,
         )

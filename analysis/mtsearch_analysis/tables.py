@@ -311,7 +311,12 @@ TRIALS = Table(
         Column("examples_per_second", pa.float64(), "examples/second", "while training, without evaluation"),
         Column("parameters", pa.int64(), "parameters", "size of the model"),
         Column("trainable_parameters", pa.int64(), "parameters", "of which were trained"),
-        Column("peak_memory_bytes", pa.int64(), "bytes", "most memory in use: the GPU's, or the process's on CPU"),
+        Column(
+            "peak_memory_bytes",
+            pa.int64(),
+            "bytes",
+            "most memory in use: the GPU's, or the process's on CPU; of several workers the one's that used most",
+        ),
         Column("start_seconds", pa.float64(), "seconds", "from assignment to the first training step"),
         Column("checkpoint", pa.string(), "", "the kept checkpoint, relative to the run folder; null if none"),
         Column("data_hash", pa.string(), "", "content hash of the data it saw"),

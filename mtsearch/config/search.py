@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mtsearch.config.algorithms import Algorithm, Tpe
 from mtsearch.config.base import Frozen
@@ -212,6 +212,20 @@ class Resources(Frozen):
     """What one trial occupies."""
 
     cpus: int = Field(default=1, gt=0)
-    """CPU cores of a trial; also its number of threads."""
+    """CPU cores of each worker; also its number of threads."""
     gpus: float = Field(default=0, ge=0, le=1)
-    """GPU of a trial, at most one; a fraction shares it among several trials."""
+    """GPU of each worker, at most one; a fraction shares it among several trials, which share its memory, too."""
+    workers: int = Field(default=1, gt=0)
+    """Processes of a trial, all on one machine: they share every batch, and come to what one alone comes to.
+
+    But for rounding, and for dropout, which each of them draws by itself.
+    """
+
+    @model_validator(mode="after")
+    def _workers_have_gpus_of_their_own(self) -> Resources:
+        if self.workers > 1 and 0 < self.gpus < 1:
+            raise ValueError(
+                f"gpus must be 0 or 1 where a trial has several workers, as each needs a GPU of its own, but got "
+                f"{self.gpus:g} with {self.workers} workers; set gpus: 1, or workers: 1"
+            )
+        return self

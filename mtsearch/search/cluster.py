@@ -144,18 +144,20 @@ def find_footprint(
     if asked == "auto":
         with_gpus = [machine for machine in machines if machine.get("GPU", 0) >= 1]
         cores_per_gpu = [int(machine.get("CPU", 1) // machine["GPU"]) for machine in with_gpus]
-        cpus, gpus = (max(1, min(cores_per_gpu)), 1.0) if with_gpus else (1, 0.0)
-    else:
-        cpus, gpus = asked.cpus, asked.gpus
+        asked = Resources(cpus=max(1, min(cores_per_gpu)), gpus=1) if with_gpus else Resources()
+    cpus, gpus = asked.workers * asked.cpus, asked.workers * asked.gpus
     room = sum(_room(machine, cpus, gpus) for machine in machines)
     if room == 0:
         has = ", ".join(f"{m.get('CPU', 0):g} cores and {m.get('GPU', 0):g} GPUs" for m in machines) or "no machine"
+        several = asked.workers > 1
+        whose = f" for its {asked.workers} workers together" if several else ""
+        remedy = "--set resources.workers=N or resources.cpus=N" if several else "--set resources.cpus=N"
         raise ResourceError(
-            f"resources: a trial asks for {cpus} cores and {gpus:g} GPUs on one machine, but there is {has}; "
-            "ask for less with --set resources.cpus=N or resources.gpus=0, or add machines"
+            f"resources: a trial asks for {cpus} cores and {gpus:g} GPUs on one machine{whose}, but there is {has}; "
+            f"ask for less with {remedy} or resources.gpus=0, or add machines"
         )
     wanted = room if concurrency == "auto" else min(room, concurrency)
-    return Footprint(cpus, gpus, max(1, min(wanted, most)))
+    return Footprint(cpus, gpus, max(1, min(wanted, most)), asked.workers)
 
 
 def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:

@@ -53,14 +53,16 @@ class Footprint:
     """What a trial holds, and how many find room.
 
     Attributes:
-        cpus: cores, and threads.
-        gpus: a fraction shares one.
+        cpus: cores, and threads, of all its workers together.
+        gpus: of all its workers together; a fraction shares one.
         concurrency: trials at a time.
+        workers: processes.
     """
 
     cpus: int
     gpus: float
     concurrency: int
+    workers: int = 1
 
 
 def over(state: RunState, space: SearchSpace, now: float | None = None) -> str | None:
@@ -265,6 +267,7 @@ class Driver:
             data_root=str(self._data_root) if self._data_root else None,
             cpus=self._footprint.cpus,
             gpus=self._footprint.gpus,
+            workers=self._footprint.workers,
             objective=Objective.of(self._space.search),
             micro_batch_size=trial.micro_batch_size,
             wait_seconds=self._wait_seconds(trial),

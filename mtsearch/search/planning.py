@@ -43,7 +43,7 @@ class Plan:
         kept_bytes: of the best trials' weights, at most, when the search is over.
         front_bytes: of each trial's on the Pareto front, beside them; 0 where those are not kept, or there is none.
         running_bytes: of what running trials have on disk beside that, at most.
-        trial_seconds: of the default trial, to its end.
+        trial_seconds: of the default trial, to its end, if its workers share the work evenly.
         least_seconds: of the search, if the rungs stop as many as they can.
         most_seconds: of the search, if they stop none.
         time_limit: of the search, in seconds; None without one.
@@ -86,7 +86,8 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         footprint = find_footprint(space.resources, machines, num_trials, search.concurrency)
     default = space.config(space.default)
     objective = Objective.of(search)
-    trial = Place(None, place.data_root, footprint.cpus, "cuda" if footprint.gpus else "cpu")
+    workers = footprint.workers
+    trial = Place(None, place.data_root, footprint.cpus // workers, "cuda" if footprint.gpus else "cpu")
     found: list[str] = []
     preflight([default], trial, objective, found.append)
     most = most_evaluations(space)
@@ -97,6 +98,8 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
     # Trials with more tasks take longer: about as many times as they have more.
     size = sum(map(len, task_sets)) / len(task_sets) / len(default.tasks)
     rounds = size * -(-num_trials // footprint.concurrency)
+    least_seconds = probed.seconds(min(evaluations, probed.num_evaluations)) / workers
+    most_seconds = probed.seconds(probed.num_evaluations) / workers
     num_rankings = len(task_sets) if search.scores_own_tasks else 1
     return Plan(
         found=tuple(found),
@@ -112,9 +115,9 @@ def plan_search(space: SearchSpace, place: Place, address: str | None) -> Plan:
         kept_bytes=2 * min(num_trials, search.keep.best * num_rankings) * probed.weight_bytes,
         front_bytes=2 * probed.weight_bytes if search.keep.front and len(search.metrics) > 1 else 0,
         running_bytes=footprint.concurrency * _RUNNING_WEIGHTS * probed.weight_bytes,
-        trial_seconds=probed.seconds(probed.num_evaluations),
-        least_seconds=rounds * probed.seconds(min(evaluations, probed.num_evaluations)),
-        most_seconds=rounds * probed.seconds(probed.num_evaluations),
+        trial_seconds=most_seconds,
+        least_seconds=rounds * least_seconds,
+        most_seconds=rounds * most_seconds,
         time_limit=search.time,
     )
 

@@ -370,6 +370,7 @@ def _trained(
                     data_root=str(data_root) if data_root else None,
                     cpus=footprint.cpus,
                     gpus=footprint.gpus,
+                    workers=footprint.workers,
                     objective=one.objective(space),
                     micro_batch_size=one.micro_batch_size,
                 )

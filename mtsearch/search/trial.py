@@ -14,19 +14,20 @@ import platform
 import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ray import tune
 from ray.tune.result import DONE
 
 from mtsearch.data.source import SplitName
 from mtsearch.search.faults import Cause, cause_of, reason_of
+from mtsearch.search.ranks import RankError, Ranks
 from mtsearch.training.report import Objective
 
-__all__ = ["TOLD", "Assignment", "Trial", "attempt", "train_until"]
+__all__ = ["TOLD", "Assignment", "Trial", "attempt", "free_memory", "logged", "train", "train_until"]
 
 TOLD = "told"
 """Where a result carries its report: as text, so that Ray keeps no statistics of each number in it."""
@@ -43,13 +44,14 @@ class Assignment:
         place: where under it the attempts go, such as ``trials/t0003``.
         config: a TrialConfig as JSON values.
         data_root: as in :class:`mtsearch.training.place.Place`.
-        cpus: threads.
-        gpus: 0 trains on the CPU.
+        cpus: threads, of all workers together.
+        gpus: of all workers together; 0 trains on the CPU.
         objective: what it is for.
         train_on: the splits.
         begin_from: another trial's checkpoint to begin from, relative to the run folder; None begins anew.
         micro_batch_size: as in :class:`mtsearch.training.place.Place`.
         wait_seconds: before anything else.
+        workers: processes, on this machine.
     """
 
     run_folder: str
@@ -63,6 +65,12 @@ class Assignment:
     micro_batch_size: int | None = None
     wait_seconds: float = 0.0
     begin_from: str | None = None
+    workers: int = 1
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What the trial runs on."""
+        return "cuda" if self.gpus else "cpu"
 
     def to_ray(self) -> dict[str, Any]:
         """As Ray's config: one text, which Ray need not copy, flatten or look into."""
@@ -77,7 +85,10 @@ class Assignment:
 
 
 class Trial(tune.Trainable):  # type: ignore[misc]
-    """A Ray actor that runs trials; Ray gives it the next one when one has stopped."""
+    """A Ray actor that runs trials; Ray gives it the next one when one has stopped.
+
+    Where trials have several workers, those are processes of the actor's own, which stay for the next trial, too.
+    """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -87,7 +98,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first trial."""
         logging.captureWarnings(True)
-        self._results = attempt(Assignment.from_ray(config))
+        self._ranks = Ranks()
+        self._results = attempt(Assignment.from_ray(config), self._ranks)
 
     def step(self) -> dict[str, Any]:
         """Go on to the next thing to say."""
@@ -98,18 +110,23 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._results.close()
         if not gc.get_freeze_count():
             gc.freeze()  # modules and data, which stay: later collections need not look through them
-        self._results = attempt(Assignment.from_ray(new_config))
+        self._results = attempt(Assignment.from_ray(new_config), self._ranks)
         return True
 
     def cleanup(self) -> None:
         """Stop the trial."""
         self._results.close()
+        self._ranks.close()
 
 
-def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
+def attempt(assignment: Assignment, ranks: Ranks | None = None) -> Generator[dict[str, Any]]:
     """Run a trial, from its last checkpoint if it has one; closing the generator stops it and frees its memory.
 
     It writes under a folder ``attempt-K`` of its own alone: a worker that was cut off and comes back does no harm.
+
+    Args:
+        assignment: the trial.
+        ranks: the processes of trials with several workers; None for such as end with the attempt.
     """
     failure: tuple[Cause, str] | None = None
     number: int | None = None
@@ -118,10 +135,13 @@ def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
         if os.path.isdir(assignment.run_folder):
             place = Path(assignment.run_folder) / assignment.place
             number = _claim(place)
-            with _logged(place / f"attempt-{number}" / "log.txt"):
+            with (
+                logged(place / f"attempt-{number}" / "log.txt"),
+                closing(Ranks()) if ranks is None else nullcontext(ranks) as ranks,
+            ):
                 yield {"outcome": "started", "attempt": number, "node": platform.node()}
                 try:
-                    yield from _train(assignment, place, number)
+                    yield from train(assignment, number) if assignment.workers == 1 else ranks.train(assignment, number)
                 except Exception:
                     logger.exception("the trial failed")
                     raise
@@ -132,10 +152,11 @@ def attempt(assignment: Assignment) -> Generator[dict[str, Any]]:
                 f"but {platform.node()} does not see it",
             )
     except Exception as error:
+        told = (error.cause, str(error)) if isinstance(error, RankError) else (cause_of(error), reason_of(error))
         is_there = os.path.isdir(assignment.run_folder)  # else whatever was raised has that for its cause
-        failure = cause_of(error) if is_there else "surroundings", reason_of(error)
+        failure = told if is_there else ("surroundings", told[1])
     finally:
-        _free_memory()
+        free_memory()
     if failure is not None:
         cause, reason = failure
         yield {"outcome": "failed", "attempt": number, "cause": cause, "reason": reason, DONE: True}
@@ -161,7 +182,16 @@ def _claim(place: Path) -> int:
             number += 1
 
 
-def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[str, Any]]:
+def train(assignment: Assignment, number: int) -> Generator[dict[str, Any]]:
+    """Train in this process, alone or as one of the trial's several; gives what is said of each evaluation.
+
+    Args:
+        assignment: the trial.
+        number: of the attempt, whose folder is there.
+
+    Raises:
+        Exception: whatever fails.
+    """
     # Here, not above: whatever is wrong with these on a worker is then told as the trial's reason.
     from mtsearch.config.schema import trial_schema
     from mtsearch.training.branching import branch_off
@@ -169,10 +199,12 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
     from mtsearch.training.fit import fit
     from mtsearch.training.parts import build
     from mtsearch.training.place import Place
+    from mtsearch.training.ranks import first_word
 
+    place = Path(assignment.run_folder) / assignment.place
     folder = place / f"attempt-{number}"
     earlier = (latest_checkpoint(place / f"attempt-{k}") for k in range(number - 1, 0, -1))
-    resume_from = next((checkpoint for checkpoint in earlier if checkpoint is not None), None)
+    resume_from = first_word(next((checkpoint for checkpoint in earlier if checkpoint is not None), None))
     origin = None
     if assignment.begin_from is not None and resume_from is None:
         resume_from = origin = Path(assignment.run_folder) / assignment.begin_from
@@ -184,8 +216,8 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
         Place(
             folder=folder,
             data_root=Path(assignment.data_root) if assignment.data_root else None,
-            cpus=assignment.cpus,
-            device="cuda" if assignment.gpus else "cpu",
+            cpus=assignment.cpus // assignment.workers,
+            device=assignment.device,
             micro_batch_size=assignment.micro_batch_size,
         ),
         assignment.objective,
@@ -234,7 +266,7 @@ def _train(assignment: Assignment, place: Path, number: int) -> Iterator[dict[st
 
 
 @contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def logged(path: Path) -> Iterator[None]:
     """Have everything that this process logs in a file, too."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -250,7 +282,8 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Give back what a trial has left behind in this process."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

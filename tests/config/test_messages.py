@@ -43,7 +43,7 @@ def refusal(text: str) -> str:
         (TASK + "optimizer: {lr: 1e-3}\n", "x.yaml:3:1: optimizer.name: missing; choose adamw or sophiah"),
         (TASK + "optimizer: adamw\n", "x.yaml:3:12: optimizer: must be a mapping: write {name: adamw}"),
         (TASK + "encoder:\n  poolin: mean\n", "x.yaml:4:3: encoder.poolin: unknown key; did you mean pooling?"),
-        (TASK + "resources: {x: 1}\n", "x.yaml:3:13: resources.x: unknown key; choose cpus or gpus"),
+        (TASK + "resources: {x: 1}\n", "x.yaml:3:13: resources.x: unknown key; choose cpus, gpus or workers"),
         (TASK + "serch: {}\n", "x.yaml:3:1: serch: unknown key; did you mean search?"),
         (TASK + "optimizer: {name: adamw, lr: abc}\n", "optimizer.lr: must be a number, but got the text 'abc'"),
         (TASK + "optimizer: {name: adamw, lr: null}\n", "x.yaml:3:30: optimizer.lr: must be a number, but got null"),

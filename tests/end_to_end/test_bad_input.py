@@ -49,6 +49,8 @@ def test_a_missing_file(cli: Cli) -> None:
         (BASE.replace("1e-4", "-1"), ("bad.yaml:4:", "optimizer.lr", "> 0", "-1")),
         (BASE + "search: {trials: {int: [1, 5]}}\n", ("bad.yaml:5:", "search.trials")),
         (BASE + "resources: {cpus: {choice: [1, 2]}}\n", ("bad.yaml:5:", "resources.cpus")),
+        (BASE + "resources: {workers: 0}\n", ("bad.yaml:5:22: resources.workers", "> 0", "got 0")),
+        (BASE + "resources: {workers: 2, gpus: 0.5}\n", ("bad.yaml:5:", "resources", "0.5 with 2 workers", "gpus: 1")),
         (BASE.replace("data: sst5", "data: sst5, metrics: [acuracy]"), ("'acuracy' is not a metric", "accuracy")),
         (
             BASE.replace("data: sst5", "data: sst5, metrics: [pearson]"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from pydantic import ValidationError
 
 from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
@@ -37,6 +38,42 @@ def test_a_trial_must_fit_on_one_machine() -> None:
 def test_fractions_share_a_gpu_and_are_never_split_over_two() -> None:
     assert find_footprint(Resources(gpus=0.25), [GPU_BOX], 100, "auto").concurrency == 16
     assert find_footprint(Resources(gpus=0.4), [GPU_BOX], 100, "auto").concurrency == 8
+
+
+def test_the_workers_of_a_trial_are_all_on_one_machine() -> None:
+    assert find_footprint(Resources(cpus=3, workers=2), [CPU_BOX, CPU_BOX], 100, "auto") == Footprint(6, 0.0, 2, 2)
+    # GPUs // workers on each machine: the third GPU of each is left over
+    three = {"CPU": 32.0, "GPU": 3.0}
+    assert find_footprint(Resources(gpus=1, workers=2), [three, three], 100, "auto") == Footprint(2, 2.0, 2, 2)
+    assert find_footprint(Resources(cpus=8, gpus=1, workers=4), [GPU_BOX], 100, "auto") == Footprint(32, 4.0, 1, 4)
+
+
+def test_workers_that_no_machine_has_room_for_are_refused_in_one_line() -> None:
+    with pytest.raises(ResourceError) as refused:
+        find_footprint(Resources(gpus=1, workers=3), [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 2.0}], 100, "auto")
+    assert str(refused.value) == (
+        "resources: a trial asks for 3 cores and 3 GPUs on one machine for its 3 workers together, but there is "
+        "8 cores and 2 GPUs, 8 cores and 2 GPUs; ask for less with --set resources.workers=N or resources.cpus=N or "
+        "resources.gpus=0, or add machines"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        ({"workers": 0}, "greater than 0"),
+        ({"workers": 1.5}, "integer"),
+        ({"workers": 2, "gpus": 0.5}, "gpus must be 0 or 1 .* but got 0.5 with 2 workers; set gpus: 1, or workers: 1"),
+        ({"gpus": 2}, "less than or equal to 1"),
+    ],
+)
+def test_resources_that_no_trial_can_have_are_refused(asked: dict[str, float], rule: str) -> None:
+    with pytest.raises(ValidationError, match=rule):
+        Resources.model_validate(asked)
+
+
+def test_a_fraction_is_of_one_worker_alone() -> None:
+    assert find_footprint(Resources(gpus=0.5, workers=1), [GPU_BOX], 100, "auto") == Footprint(1, 0.5, 8)
 
 
 def test_concurrency_is_capped_by_trials_and_by_what_is_asked_for() -> None:
