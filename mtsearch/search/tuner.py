@@ -24,11 +24,12 @@ from ray import tune
 from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
+from mtsearch.config.load import load_space
 from mtsearch.config.rungs import most_evaluations, rungs_of
 from mtsearch.config.schedulers import Asha, Pbt
 from mtsearch.config.space import SearchSpace, diff
 from mtsearch.config.urls import without_passwords
-from mtsearch.errors import MtsearchError, RunError
+from mtsearch.errors import ConfigError, MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
 from mtsearch.search.copies import Copies
@@ -289,6 +290,14 @@ def _identity(space: SearchSpace) -> dict[str, Any]:
     return identity
 
 
+def _as_of_now(identity: Mapping[str, Any], space: SearchSpace) -> Mapping[str, Any]:
+    """An identity with the defaults of whatever the version that wrote it did not know."""
+    try:
+        return _identity(load_space({**identity, "name": space.name}))
+    except ConfigError:  # it knew something that is no longer there: shown as the difference that it is
+        return identity
+
+
 def _imported(
     warm_start: Path | None, space: SearchSpace, folder: Path, state: RunState, data_hashes: DataHashes
 ) -> Imported | None:
@@ -313,8 +322,8 @@ def _extra_trials(
     if state.identity is None:
         return wanted
     identity = _identity(space)
-    if identity != state.identity:
-        differences = diff(state.identity, identity)
+    if identity != state.identity and (before := _as_of_now(state.identity, space)) != identity:
+        differences = diff(before, identity)
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise RunError(
             f"{folder}: a run folder belongs to one space, but this one differs from the one it was made for: {shown}; "

@@ -221,6 +221,23 @@ def test_another_space_is_refused_with_what_differs(
         run(space_of(training={"epochs": 2}))
 
 
+def test_a_run_of_a_version_that_knew_fewer_settings_is_gone_on_with(
+    space_of: Callable[..., SearchSpace], tmp_path: Path
+) -> None:
+    space = space_of()
+    state = fold(Story().begun().suggested(0).events)
+    older = _identity(space)
+    del older["search"]["constraints"], older["training"]["early_stopping_patience"], older["surgery"]
+    state.identity = older
+    assert _extra_trials(space, tmp_path, state, 0) == 0
+    other = space_of(surgery={"name": "pcgrad"}, sampler={"name": "uniform", "mixed": True})
+    with pytest.raises(RunError, match=r"surgery.name: none -> pcgrad"):
+        _extra_trials(other, tmp_path, state, 0)
+    older["search"]["no_longer_there"] = 1
+    with pytest.raises(RunError, match=r"no_longer_there: 1 -> .absent."):
+        _extra_trials(space, tmp_path, state, 0)
+
+
 def test_a_folder_with_something_else_in_it_is_refused(
     space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
