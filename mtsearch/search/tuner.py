@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -487,7 +487,7 @@ def _environment(space: SearchSpace, footprint: Footprint, machines: Sequence[Ma
                 {"cpus": m.get("CPU", 0), "gpus": m.get("GPU", 0), "memory_bytes": m.get("memory", 0)} for m in machines
             ],
         },
-        "resources": {"cpus": footprint.cpus, "gpus": footprint.gpus, "concurrency": footprint.concurrency},
+        "resources": asdict(footprint),
         "seeds": {"search": space.search.seed, "training": training["seed"]},
     }
 
