@@ -11,8 +11,9 @@ import fcntl
 import json
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -23,6 +24,7 @@ __all__ = [
     "EVENTS",
     "Event",
     "EventLog",
+    "EventReader",
     "Imported",
     "Infeasible",
     "Replicated",
@@ -38,10 +40,14 @@ __all__ = [
     "Stopped",
     "Suggested",
     "Warned",
+    "is_locked",
     "read_events",
 ]
 
 EVENTS = "events.jsonl"
+
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
+_LOOK_SECONDS = 0.3  # is_locked holds the lock for far less
 
 StopStatus = Literal["completed", "pruned", "diverged", "infeasible", "failed", "interrupted"]
 RungUnit = Literal["evaluations", "examples"]
@@ -67,6 +73,11 @@ class RunStarted:
         constraints: what a winner must keep to.
         rung_unit: what the rungs are counted in.
         run_id: the same for all drivers of a run folder, and no other's; empty in those of older versions.
+        metric: what the score is: the first objective.
+        budgets: what ends the search, and how much of it there is, by the names of ``search``: ``time`` in seconds,
+            what it was extended by included, ``gpu_hours``, ``examples``, ``patience``, ``goal``; only those that it
+            has.
+        command: which takes it up again.
     """
 
     time: float
@@ -84,6 +95,9 @@ class RunStarted:
     constraints: tuple[str, ...] = ()
     rung_unit: RungUnit = "evaluations"
     run_id: str = ""
+    metric: str = "mean_score"
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    command: Literal["run", "train"] = "run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,10 +326,12 @@ class RunEnded:
 
     Attributes:
         reason: why, in words.
+        is_finished: whether nothing is left to go on with; None from a version that did not say.
     """
 
     time: float
     reason: str
+    is_finished: bool | None = None
 
 
 Event = (
@@ -376,26 +392,60 @@ def _from_line(line: bytes) -> Event:
     return kind(**values)
 
 
+class EventReader:
+    """Reads a run folder's events as they are written, also while another process, or machine, writes them.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS
+        self._position = 0
+        self._num_read = 0
+
+    def new(self) -> Iterator[Event]:
+        """The events since those that were given before, oldest first; a torn last line is left for later.
+
+        Raises:
+            RunError: a line before the last is not an event that this version knows.
+        """
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            for line in file:
+                try:
+                    event = _from_line(line)
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    if file.read(1) == b"":
+                        return
+                    raise RunError(
+                        f"{self._path}:{self._num_read + 1}: every line must be an event of mtsearch, but reading this "
+                        f"one gave {type(error).__name__}: {error}; it was damaged, or a newer mtsearch wrote it"
+                    ) from error
+                if not line.endswith(b"\n"):
+                    return
+                self._position += len(line)
+                self._num_read += 1
+                yield event
+
+
 def read_events(folder: Path) -> Iterator[Event]:
     """The events of a run folder, oldest first; a torn last line is left out.
 
     Raises:
         RunError: a line before the last is not an event that this version knows.
     """
-    path = folder / EVENTS
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                event = _from_line(line)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                if file.read(1) == b"":
-                    return
-                raise RunError(
-                    f"{path}:{number}: every line must be an event of mtsearch, but reading this one gave "
-                    f"{type(error).__name__}: {error}; it was damaged, or a newer mtsearch wrote it"
-                ) from error
-            if line.endswith(b"\n"):
-                yield event
+    return EventReader(folder).new()
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Whether a driver holds a run folder's events, on whichever machine; None where the file system has no locks."""
+    with (folder / EVENTS).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return None if error.errno in _NO_LOCKS else True
+    return False
 
 
 class EventLog:
@@ -423,10 +473,18 @@ class EventLog:
             raise
 
     def _lock(self, folder: Path) -> None:
+        give_up_at = time.monotonic() + _LOOK_SECONDS
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while True:
+                try:
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:  # it may be somebody who only looks whether it is locked
+                    if time.monotonic() > give_up_at:
+                        raise
+                    time.sleep(_LOOK_SECONDS / 10)
         except OSError as error:
-            if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            if error.errno in _NO_LOCKS:
                 return  # this file system has no locks; refusing to run there would help nobody
             started = [event for event in read_events(folder) if isinstance(event, RunStarted | ReplicationStarted)]
             holder = f" (process {started[-1].pid} on {started[-1].host})" if started else ""

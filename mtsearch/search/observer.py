@@ -7,7 +7,7 @@ from typing import Protocol
 from mtsearch.search.events import Event
 from mtsearch.search.state import RunState
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "Observers"]
 
 
 class Observer(Protocol):
@@ -20,3 +20,19 @@ class Observer(Protocol):
             event: what happened.
             state: what is known of the search now; not to be changed.
         """
+
+
+class Observers:
+    """Several observers as one: each is told, in this order.
+
+    Args:
+        observers: without those that are None.
+    """
+
+    def __init__(self, *observers: Observer | None) -> None:
+        self._observers = [observer for observer in observers if observer is not None]
+
+    def on_event(self, event: Event, state: RunState) -> None:
+        """Tell all."""
+        for observer in self._observers:
+            observer.on_event(event, state)

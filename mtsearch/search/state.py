@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class TrialState:
         best_scores: every dev metric at the best evaluation; ``last_scores`` at the last.
         best_checkpoint: relative to the run folder; so is ``last_checkpoint``.
         data: for each task where its data was found and its hash.
+        heard_at: when its worker last began it or reported; so are ``started_at`` and ``ended_at`` in seconds since
+            1970.
     """
 
     trial_id: str
@@ -102,6 +104,7 @@ class TrialState:
     last_scores: Mapping[str, float] = field(default_factory=dict)
     last_checkpoint: str | None = None
     started_at: float | None = None
+    heard_at: float | None = None
     ended_at: float | None = None
 
     @property
@@ -177,7 +180,12 @@ class RunState:
         retrained: checkpoint of the winner's training on train and dev.
         replications: trainings with other seeds, by config and seed; no part of ``seconds``, nor of any budget.
         compared: what the last driver that replicated set out to compare; None if none did.
-        ended: why the last driver left; None while one runs, or after a crash.
+        metric: what the score is.
+        budgets: as the last driver has them; see :class:`mtsearch.search.events.RunStarted`.
+        command: which takes the run up again.
+        driver: the last driver's first event; None before the first driver.
+        ended: its last event, where it left in good order; None while it runs, or after a crash.
+        last_time: of the last event, in seconds since 1970; 0 before the first.
     """
 
     identity: Mapping[str, Any] | None = None
@@ -201,8 +209,12 @@ class RunState:
     retrained: str | None = None
     replications: dict[tuple[str, int], Replicated] = field(default_factory=dict)
     compared: ReplicationStarted | None = None
-    ended: str | None = None
-    _last_time: float = 0.0
+    metric: str = "mean_score"
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    command: Literal["run", "train"] = "run"
+    driver: RunStarted | ReplicationStarted | None = None
+    ended: RunEnded | None = None
+    last_time: float = 0.0
     _is_replicating: bool = False
 
     def apply(self, event: Event) -> None:
@@ -213,6 +225,8 @@ class RunState:
                 self._run_started(event)
             case ReplicationStarted():
                 self.compared, self._is_replicating = event, True
+                if self.ended is not None:  # else it is the search's own driver
+                    self.driver = event
             case Imported():
                 self.imported = event
             case Suggested():
@@ -258,7 +272,7 @@ class RunState:
             case Replicated():
                 self.replications[event.config_id, event.seed] = event
             case RunEnded():
-                self.ended = event.reason
+                self.ended = event
 
     def _keep_time(self, event: Event) -> None:
         """Time counts from one event to the next while a driver searches; warnings may come after its end."""
@@ -266,7 +280,7 @@ class RunState:
             return
         if not self._is_replicating and not isinstance(event, RunStarted | ReplicationStarted):
             self.seconds = self.seconds_at(event.time)
-        self._last_time = event.time
+        self.last_time = event.time
 
     def _tell(self, trial: TrialState, event: Started | Reported | Retried | Stopped) -> None:
         match event:
@@ -281,7 +295,8 @@ class RunState:
 
     def _run_started(self, event: RunStarted) -> None:
         self.identity, self.target, self.extra = event.identity, event.trials, event.extra
-        self._is_replicating, self.run_id = False, event.run_id
+        self.driver, self.run_id, self._is_replicating = event, event.run_id, False
+        self.metric, self.budgets, self.command = event.metric, event.budgets, event.command
         self.rungs, self.rung_unit, self.ended = event.rungs, event.rung_unit, None
         self.scores_own_tasks, self.extra_seconds = event.scores_own_tasks, event.extra_seconds
         self.constraints = tuple(map(Constraint.parse, event.constraints))
@@ -298,10 +313,12 @@ class RunState:
     def _started(self, trial: TrialState, event: Started) -> None:
         trial.status, trial.reason, trial.ended_at = "running", None, None
         trial.attempts, trial.node = event.attempt, event.node
+        trial.heard_at = event.time
         trial.started_at = trial.started_at if trial.started_at is not None else event.time
 
     def _reported(self, trial: TrialState, event: Reported) -> None:
         report = event.report
+        trial.heard_at = event.time
         trial.precision, trial.data = event.precision, event.data or trial.data
         trial.evaluation, trial.num_retries = report["evaluation"], 0
         trial.step, trial.epoch = report["step"], report["epoch"]
@@ -350,7 +367,7 @@ class RunState:
 
     def seconds_at(self, now: float) -> float:
         """What ``seconds`` would be if something happened at ``now``."""
-        return self.seconds + max(0.0, now - self._last_time)
+        return self.seconds + max(0.0, now - self.last_time)
 
     @property
     def gpu_seconds(self) -> float:

@@ -272,7 +272,7 @@ def test_when_the_time_is_up_what_runs_is_stopped(begin: Callable[..., Drive], m
 
     drive = begin({"time": "10s"})
     drive.start()
-    began = drive.state._last_time - drive.state.seconds
+    began = drive.state.last_time - drive.state.seconds
     monkeypatch.setattr(module.time, "time", lambda: began + 5)
     assert drive.state.seconds < 1
     assert not drive.driver.must_stop

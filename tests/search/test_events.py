@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import json
 import math
 import multiprocessing
 import os
 import resource
 import signal
+import threading
 import time
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
@@ -12,7 +16,18 @@ from pathlib import Path
 import pytest
 
 from mtsearch.errors import RunError
-from mtsearch.search.events import EVENTS, EventLog, Infeasible, Retrained, Retried, RunEnded, Warned, read_events
+from mtsearch.search.events import (
+    EVENTS,
+    EventLog,
+    EventReader,
+    Infeasible,
+    Retrained,
+    Retried,
+    RunEnded,
+    Warned,
+    is_locked,
+    read_events,
+)
 from tests.search.conftest import Story
 
 
@@ -119,3 +134,69 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_the_events_readable(tmp_path
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         log.append(second)
     assert list(read_events(tmp_path)) == [first, second]
+
+
+def test_a_reader_gives_each_event_once_as_it_is_written_and_a_torn_one_when_it_is_whole(tmp_path: Path) -> None:
+    first, second, third, *_ = a_story().events
+    with EventLog(tmp_path) as log:
+        log.append(first)
+        reader = EventReader(tmp_path)
+        assert list(reader.new()) == [first]
+        assert list(reader.new()) == []
+        log.append(second)
+        log.append(third)
+    whole = (tmp_path / EVENTS).read_bytes()
+    (tmp_path / EVENTS).write_bytes(whole[:-7])
+    assert list(reader.new()) == [second]
+    (tmp_path / EVENTS).write_bytes(whole)
+    assert list(reader.new()) == [third]
+
+
+def test_a_damaged_line_is_told_with_its_number_also_to_whoever_follows(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        for event in a_story().events[:2]:
+            log.append(event)
+    reader = EventReader(tmp_path)
+    assert len(list(reader.new())) == 2
+    with (tmp_path / EVENTS).open("ab") as file:
+        file.write(b"{damaged}\n{}\n")
+    with pytest.raises(RunError, match=r"events\.jsonl:3: every line must be an event"):
+        list(reader.new())
+
+
+def test_whoever_looks_sees_the_drivers_lock_and_keeps_no_driver_out(tmp_path: Path) -> None:
+    with EventLog(tmp_path):
+        assert is_locked(tmp_path) is True
+    assert is_locked(tmp_path) is False
+    with EventLog(tmp_path):  # what looked has let go
+        pass
+
+
+def test_a_driver_waits_for_somebody_who_only_looks(tmp_path: Path) -> None:
+    with EventLog(tmp_path):
+        pass
+    looking = (tmp_path / EVENTS).open("rb")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.1, looking.close).start()
+    with EventLog(tmp_path):
+        assert is_locked(tmp_path) is True
+
+
+def test_without_locks_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with EventLog(tmp_path):
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+        assert is_locked(tmp_path) is None
+
+
+def test_events_of_an_older_version_say_nothing_of_budgets(tmp_path: Path) -> None:
+    begun = Story().begun().events[0]
+    with EventLog(tmp_path) as log:
+        log.append(begun)
+    line = json.loads((tmp_path / EVENTS).read_text())
+    for name in ("metric", "budgets", "command"):
+        del line[name]
+    (tmp_path / EVENTS).write_text(json.dumps(line) + "\n")
+    assert list(read_events(tmp_path)) == [begun]

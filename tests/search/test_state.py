@@ -169,7 +169,8 @@ def test_an_extension_begins_the_budgets_anew() -> None:
     story.events.append(RunEnded(time=3.0, reason="done"))
     before = fold(story.events)
     after = fold(story.begun(trials=10, extra=2).events)
-    assert (before.ended, after.ended) == ("done", None)
+    assert before.ended is not None
+    assert (before.ended.reason, after.ended) == ("done", None)
     assert after.seconds_granted_from == before.seconds == 3.0
     assert after.gpu_seconds_granted_from == before.gpu_seconds == pytest.approx(3.0)
     assert after.target == 10
