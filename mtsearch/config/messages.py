@@ -211,7 +211,7 @@ def unknown_tag(tag: Any, path: Path, slot: Slot) -> str:
         return f"must be {legal}, but got {shown(tag)}"
     if slot.discriminator != "name":
         return f"{tag!r} is not a {slot.discriminator} of {_singular(str(path[-3]))}; choose {legal}"
-    noun = str(path[-2])
+    noun = _singular(str(path[-3])) if isinstance(path[-2], int) else str(path[-2])
     return f"{tag!r} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun}; choose {legal}"
 
 

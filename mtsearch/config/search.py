@@ -11,6 +11,7 @@ from mtsearch.config.algorithms import Algorithm, Tpe
 from mtsearch.config.base import Frozen
 from mtsearch.config.constraints import Constraint
 from mtsearch.config.schedulers import Asha, Scheduler
+from mtsearch.config.trackers import Trackers
 from mtsearch.config.urls import Url
 
 __all__ = ["Keep", "Replicate", "Resources", "SearchConfig", "StartPoint", "seconds"]
@@ -171,6 +172,8 @@ class SearchConfig(Frozen):
     ``s3://BUCKET/PREFIX``, ``gs://BUCKET/PREFIX``, ``file:///FOLDER``, or what else pyarrow's filesystems take. An S3
     server other than Amazon's: ``s3://BUCKET/PREFIX?endpoint_override=HOST:PORT&scheme=http``.
     """
+    trackers: Trackers = Field(default=(), strict=False)
+    """Who else is told of every trial as it goes: ``[mlflow]``, ``[wandb]``, or both; or with settings."""
 
     @field_validator("copy_to")
     @classmethod
@@ -186,6 +189,14 @@ class SearchConfig(Frozen):
         if twice:
             raise ValueError(f"must name each metric once, but {twice[0]!r} is there twice; leave one out")
         return metric
+
+    @field_validator("trackers")
+    @classmethod
+    def _trackers_differ(cls, trackers: Trackers) -> Trackers:
+        names = [tracker.name for tracker in trackers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"must name each tracker once, but got {', '.join(names)}; leave one out")
+        return trackers
 
     @field_validator("constraints")
     @classmethod

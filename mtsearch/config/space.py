@@ -62,6 +62,7 @@ _BUDGET_FIELDS = {
     "max_failures_in_a_row",
     "storage",
     "copy_to",
+    "trackers",
 }
 
 

@@ -34,6 +34,7 @@ from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, REPLICATIONS,
 
 __all__ = [
     "Tables",
+    "config_leaves",
     "kept",
     "retain",
     "retain_attempt",
@@ -229,7 +230,7 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
         "precision": trial.precision,
         **{f"best/{name}": value for name, value in trial.best_scores.items()},
         **{f"last/{name}": value for name, value in trial.last_scores.items()},
-        **{f"config/{path}": value for path, value in _leaves(trial.config)},
+        **{f"config/{path}": value for path, value in config_leaves(trial.config)},
     }
 
 
@@ -263,10 +264,11 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def config_leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A config's values by their dotted paths."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from config_leaves(value, f"{prefix}{key}.")
         elif not isinstance(value, Mapping):
             yield f"{prefix}{key}", value
 

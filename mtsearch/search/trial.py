@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ray import tune
+from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.tune.result import DONE
 
 from mtsearch.data.source import SplitName
@@ -99,18 +100,33 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         """Take the first trial."""
         logging.captureWarnings(True)
         self._ranks = Ranks()
-        self._results = attempt(Assignment.from_ray(config), self._ranks)
+        self._take(config)
+
+    def _take(self, config: Mapping[str, Any]) -> None:
+        assignment = Assignment.from_ray(config)
+        self._run = Path(assignment.run_folder).name
+        self._title = f"ray::{self._run} {Path(assignment.place).name} {'+'.join(assignment.config['tasks'])}"
+        self._epoch = 0.0
+        self._results = attempt(assignment, self._ranks)
+
+    def __repr__(self) -> str:
+        """What Ray's dashboard calls the actor: Ray asks once, so not the trial, of which there will be others."""
+        return f"trials of {self._run}"
 
     def step(self) -> dict[str, Any]:
         """Go on to the next thing to say."""
-        return next(self._results)
+        # What the dashboard lists as the worker, and ps. Ray sets a title of its own before each call.
+        setproctitle(f"{self._title} after epoch {self._epoch:g}" if self._epoch else self._title)
+        result = next(self._results)
+        self._epoch = result.get("epoch", self._epoch)
+        return result
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Stop the trial, if it has not stopped itself, and take another."""
         self._results.close()
         if not gc.get_freeze_count():
             gc.freeze()  # modules and data, which stay: later collections need not look through them
-        self._results = attempt(Assignment.from_ray(new_config), self._ranks)
+        self._take(new_config)
         return True
 
     def cleanup(self) -> None:
@@ -252,6 +268,7 @@ def train(assignment: Assignment, number: int) -> Generator[dict[str, Any]]:
                 "attempt": number,
                 "reason": report.reason,
                 DONE: report.outcome != "running",
+                "epoch": report.epoch,
                 # What the trial scheduler reads. A diverged trial has no score that could enter a rung.
                 **(
                     {"evaluation": report.evaluation, "examples_seen": report.examples_seen, "score": report.score}

@@ -97,11 +97,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch": ("mtsearch.api",),
     "mtsearch.repeat": ("mtsearch.config", "mtsearch.search", "mtsearch_analysis"),
     "mtsearch.console": ("mtsearch.config", "mtsearch.training", "mtsearch.search"),
+    "mtsearch.overview": ("mtsearch.console", "mtsearch.search.status"),
     "mtsearch.cli": (
         "mtsearch",
         "mtsearch.api",
         "mtsearch.config",
         "mtsearch.console",
+        "mtsearch.overview",
         "mtsearch.repeat",
         "mtsearch.training",
         "mtsearch.search",
@@ -113,11 +115,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "accelerate": ("mtsearch.training",),
     "datasets": ("mtsearch.data.hub",),
+    "mlflow": ("mtsearch.search.trackers.mlflow",),
     "optuna": ("mtsearch.search",),
     "ray": ("mtsearch.search",),
-    "rich": ("mtsearch.cli", "mtsearch.console"),
+    "rich": ("mtsearch.cli", "mtsearch.console", "mtsearch.overview"),
     "spacy": ("mtsearch.tags.spacy",),
     "typer": ("mtsearch.cli",),
+    "wandb": ("mtsearch.search.trackers.wandb",),
 }
 
 # The package is what `mtsearch.search(space)` calls, too, and passes the call on.

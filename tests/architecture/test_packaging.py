@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 # Needed, but imported by another library for us: torch.utils.tensorboard, which writes pictures by pillow.
 IMPORTED_FOR_US = {"pillow", "tensorboard"}
 # Imported, but a part of another library, which requires one version of it.
-COMES_WITH = {"pydantic-core": "pydantic"}
+COMES_WITH = {"mlflow": "mlflow-skinny", "pydantic-core": "pydantic"}
 
 
 def project(folder: Path) -> dict[str, Any]:
