@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtsearch.search.observer import Observer
     from mtsearch.search.replication import Replication
     from mtsearch.search.simulation import Outlook
+    from mtsearch.search.status import RunStatus
     from mtsearch.search.tuner import Outcome
     from mtsearch.training.card import Origin
     from mtsearch.training.export import Exported
@@ -31,6 +32,8 @@ __all__ = [
     "replicate",
     "search",
     "simulate",
+    "status",
+    "stop",
     "train",
 ]
 
@@ -249,6 +252,7 @@ def train(
         metric=objective.metric,
         scored_tasks=objective.scored_tasks,
         constraints=objective.constraints,
+        trackers=loaded.search.trackers,
     )
     one = replace(loaded, search=search, resources=resources)
     folder = run_folder(runs, loaded.name if name is None else name)
@@ -256,8 +260,46 @@ def train(
     place = Place(None, root, device="cuda" if resources.gpus else "cpu")
     hashes = preflight([single], place, objective, say or _unheard)
     return run_search(
-        one, folder, data_root=root, observer=observer, space_text=text, in_process=True, data_hashes=hashes
+        one,
+        folder,
+        data_root=root,
+        observer=observer,
+        space_text=text,
+        in_process=True,
+        data_hashes=hashes,
     )
+
+
+def status(folder: str | Path) -> RunStatus:
+    """One look at a run, also while it runs, on whichever machine: ``mtsearch status``.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        RunError: it is no run folder, or its events are damaged.
+    """
+    from mtsearch.search.status import look
+
+    return look(Path(folder))
+
+
+def stop(folder: str | Path, *, wait: bool = False) -> bool:
+    """Ask a run's driver to stop in good order, on whichever machine it is: ``mtsearch stop``.
+
+    Args:
+        folder: the run folder.
+        wait: until it is gone; else only until it has taken up the request, or some seconds have passed.
+
+    Returns:
+        Whether it has taken it up.
+
+    Raises:
+        RunError: it is no run folder, no driver runs it, or it cannot be written.
+    """
+    from mtsearch.search.status import stop as ask
+
+    return ask(Path(folder), wait)
 
 
 def load(folder: str | Path, trial: str = "best", *, plugins: Sequence[str] = ()) -> TrainedModel:

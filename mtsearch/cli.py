@@ -23,6 +23,7 @@ from mtsearch import __version__
 from mtsearch.errors import DataError, MtsearchError, RunError
 
 if TYPE_CHECKING:
+    from mtsearch.search.status import RunStatus
     from mtsearch.search.tuner import Outcome
     from mtsearch_analysis import Run
 
@@ -56,6 +57,7 @@ PluginOption = Annotated[
     list[str] | None,
     typer.Option(help="A module that the model was trained with; loading it runs its code. May be repeated."),
 ]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be running.")]
 AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to use: auto, or HOST:PORT.")]
 
 
@@ -309,8 +311,84 @@ def simulate(
 
 
 @app.command()
+def status(
+    run_folder: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say how far a run is: its driver, budgets, best trial and running trials; also from another machine."""
+    from mtsearch.api import status as look
+
+    shown = look(run_folder)
+    if as_json:
+        sys.stdout.write(json.dumps(shown.to_json(), indent=1) + "\n")
+    else:
+        _print_status(shown)
+
+
+@app.command()
+def watch(run_folder: RunArgument) -> None:
+    """Follow a run that is running, as mtsearch run shows it; Ctrl-C leaves it running."""
+    from mtsearch.console import Watch
+    from mtsearch.search.status import follow, look
+
+    try:
+        with Watch(console) as shown:
+            follow(run_folder, shown, shown.catch_up)
+    except KeyboardInterrupt:
+        pass  # only the watching ends
+    _print_status(look(run_folder))
+
+
+@app.command()
+def stop(
+    run_folder: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has stopped.")] = False,
+) -> None:
+    """Have a run stop as with Ctrl-C: running trials are interrupted, and can be gone on with."""
+    from mtsearch.api import status as look
+    from mtsearch.api import stop as ask
+    from mtsearch.console import print_pairs
+
+    has_begun = ask(run_folder, wait=wait)
+    if wait:
+        _print_status(look(run_folder))
+    else:
+        told = "it interrupts its trials and leaves" if has_begun else "it will when it next looks for requests"
+        print_pairs(console, [("asked", f"the driver of {run_folder} to stop; {told}")])
+
+
+@app.command()
+def top(
+    run_folder: RunArgument,
+    num: Annotated[int, typer.Option("-n", min=1, help="So many at most.")] = 10,
+    metric: Annotated[str | None, typer.Option(help="Rank by this, such as similarity.pearson.")] = None,
+    by: Annotated[
+        Literal["score", "task"], typer.Option(help="By the score, or by each task's main metric.")
+    ] = "score",
+) -> None:
+    """List the best trials with their scores and what varies between them."""
+    from mtsearch.overview import print_top
+    from mtsearch_analysis import best_trials
+
+    found = _read_run(run_folder)
+    if by == "task" and metric is not None:
+        raise RunError("--by task: ranks by each task's main metric, and takes no --metric; leave one out")
+    names = found.task_metrics if by == "task" else (metric or found.main_metric,)
+    for i, name in enumerate(names):
+        try:
+            rows = best_trials(found, n=num, metric=name)
+        except ValueError as error:
+            raise RunError(f"--metric: {error}") from error
+        if rows.empty:
+            raise RunError(f"{run_folder}: no trial has a {name} yet; mtsearch status {run_folder} says how far it is")
+        if i:
+            console.print()
+        print_top(console, rows.to_dict("records"), name, found.task_metrics, found.varied_columns)
+
+
+@app.command()
 def report(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be running.")],
+    run_folder: RunArgument,
     out: Annotated[Path | None, typer.Option(help="The page; RUN/report/index.html otherwise.")] = None,
 ) -> None:
     """Write the report: one HTML page with the best trials, their curves, and the table."""
@@ -396,6 +474,13 @@ def _longer(time: str | None) -> float:
             f"--time: must be +T, so much more time, such as +2h or +30m, but got {time!r}; "
             "--set search.time=T sets it all"
         ) from None
+
+
+def _print_status(shown: RunStatus) -> None:
+    from mtsearch.api import recorded_data_folder
+    from mtsearch.overview import print_status
+
+    print_status(console, shown, recorded_data_folder(shown.folder / "events.jsonl"))
 
 
 def _conclude(outcome: Outcome, command: str, copy_to: str | None = None) -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
-    from mtsearch.search.events import Event
+    from mtsearch.search.events import Event, RunStarted
     from mtsearch.search.planning import Plan
     from mtsearch.search.simulation import Outlook
     from mtsearch.search.state import RunState
@@ -106,6 +106,7 @@ class Watch:
         self._params = params
         self._begun = time.monotonic()
         self._done_before: int | None = None
+        self._spent_before = 0.0
         self._warned: set[str] = set()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -117,6 +118,19 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def catch_up(self, state: RunState) -> None:
+        """Show what was before the first event that it is told of."""
+        from mtsearch.search.events import RunStarted
+
+        self._spent_before = state.seconds
+        if isinstance(state.driver, RunStarted):
+            self._say_dashboard(state.driver)
+        headline = self._headline(state)
+        if self._live is not None:
+            self._live.update(Group(headline, _trial_table(state, self._params)))
+        else:
+            self._console.print(headline, soft_wrap=True)
 
     def say(self, line: str) -> None:
         """Print a line, above the table."""
@@ -133,8 +147,8 @@ class Watch:
             self.say(f"warning: {event.text}")
         if isinstance(event, Replicated) and self._live is not None:
             self.say(_line(event, state))
-        if isinstance(event, RunStarted) and event.dashboard:
-            self.say(f"Ray's dashboard, while this runs: {event.dashboard}")
+        if isinstance(event, RunStarted):
+            self._say_dashboard(event)
         if isinstance(event, Reported):
             for warning in event.report.get("warnings", ()):
                 if warning not in self._warned:  # all trials on a node see the same disk
@@ -143,7 +157,12 @@ class Watch:
         if self._live is not None:
             self._live.update(Group(self._headline(state), _trial_table(state, self._params)))
         elif line := _line(event, state):
-            self._console.print(Text(f"[{duration(time.monotonic() - self._begun):>12}] {line}"), soft_wrap=True)
+            spent = self._spent_before + time.monotonic() - self._begun
+            self._console.print(Text(f"[{duration(spent):>12}] {line}"), soft_wrap=True)
+
+    def _say_dashboard(self, event: RunStarted) -> None:
+        if event.dashboard:
+            self.say(f"Ray's dashboard, while this runs: {event.dashboard}")
 
     def _headline(self, state: RunState) -> _Headline:
         feasible = state.feasible
@@ -165,7 +184,7 @@ class Watch:
             shown = state.rungs[: max(passed, default=0) + 2]  # counted in examples, there is no last one
             survivors = ", ".join(f"{passed[i]} at {rung:,}" for i, rung in enumerate(shown))
             parts.append(f"past the rungs: {survivors}")
-        return _Headline(" · ".join(parts), self._begun)
+        return _Headline(" · ".join(parts), self._begun - self._spent_before)
 
 
 @dataclass(frozen=True)

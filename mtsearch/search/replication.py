@@ -39,6 +39,7 @@ from mtsearch.search.observer import Observer
 from mtsearch.search.results import Tables, write_config
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState, TrialState
+from mtsearch.search.stopping import drop_request, stop_requests
 from mtsearch.search.trial import TOLD, Assignment, attempt
 from mtsearch.training.preflight import DataHashes
 from mtsearch.training.report import Objective
@@ -222,7 +223,7 @@ def replicate_run(
 ) -> Replication:
     """Replicate the best of a run that is there, or go on with it; the search itself is left as it is.
 
-    The first Ctrl-C (or SIGTERM) stops it in good order.
+    The first Ctrl-C (or SIGTERM, or :mod:`mtsearch.search.stopping`) stops it in good order.
 
     Args:
         space: that was searched.
@@ -242,6 +243,7 @@ def replicate_run(
     if not (folder / EVENTS).is_file():
         raise RunError(f"{folder}: must be a run folder, but it holds no {EVENTS}; name one that mtsearch run has made")
     with EventLog(folder) as log:
+        drop_request(folder)
         tables = Tables(folder, space.objectives, space.search.scored_tasks)
         state = RunState()
         for event in read_events(folder):
@@ -258,7 +260,7 @@ def replicate_run(
                 observer.on_event(event, state)
             tables.refresh(state)
 
-        with connected(address), stop_signals(_unheard) as signals:
+        with connected(address), stop_signals(_unheard) as signals, stop_requests(folder, signals.append):
             footprint = find_footprint(space.resources, nodes(), asked.top * asked.seeds, space.search.concurrency)
             try:
                 replicate(

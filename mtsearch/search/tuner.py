@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -36,8 +36,9 @@ from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.faults import memory_deaths_as_deaths
+from mtsearch.search.gauges import Gauges
 from mtsearch.search.mirror import StudyMirror
-from mtsearch.search.observer import Observer
+from mtsearch.search.observer import Observer, Observers
 from mtsearch.search.population import Population
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.replication import is_complete, replicate
@@ -45,6 +46,8 @@ from mtsearch.search.results import Tables, write_json, write_text
 from mtsearch.search.schedulers import build_judge, build_scheduler
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState
+from mtsearch.search.stopping import drop_request, stop_requests
+from mtsearch.search.trackers import Tracking
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
 from mtsearch.search.warm_start import read_warm_start
 from mtsearch.training.preflight import DataHashes
@@ -129,7 +132,8 @@ def run_search(
 ) -> Outcome:
     """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
 
-    The first Ctrl-C (or SIGTERM) stops it in good order: running trials are interrupted, and all is written.
+    The first Ctrl-C (or SIGTERM, or :mod:`mtsearch.search.stopping`) stops it in good order: running trials are
+    interrupted, and all is written.
 
     Args:
         space: what to search.
@@ -158,6 +162,7 @@ def run_search(
     _refuse_what_is_no_run(folder)
     scheduler = space.search.scheduler
     with EventLog(folder) as log:
+        drop_request(folder)
         tables = Tables(folder, space.objectives, space.search.scored_tasks)
         state = RunState()
         for event in read_events(folder):
@@ -198,10 +203,15 @@ def run_search(
                 extra_seconds=seconds,
                 constraints=space.search.constraints,
                 run_id=run_id,
+                metric=space.search.primary,
+                budgets=_budgets(space, seconds),
+                command="train" if in_process else "run",
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
             with ExitStack() as leaving:
                 proposals = leaving.enter_context(closing(Proposals(space, state, folder / JOURNAL, mirror)))
+                gauges = None if in_process else leaving.enter_context(Gauges(folder.name))
+                observers = Observers(observer, gauges)
                 driver = Driver(
                     space,
                     folder,
@@ -209,7 +219,7 @@ def run_search(
                     log,
                     proposals,
                     tables,
-                    observer,
+                    observers,
                     footprint,
                     data_root,
                     data_hashes or {},
@@ -226,8 +236,9 @@ def run_search(
                     proposals.observe(imported)
                 if space.search.copy_to is not None:
                     leaving.callback(Copies(folder, space.search.copy_to, warnings.put).close)
+                leaving.enter_context(Tracking(folder, space.search.trackers, warnings.put))
                 try:
-                    with stop_signals(driver.stop) as signals:
+                    with stop_signals(driver.stop) as signals, stop_requests(folder, _to(signals, driver)):
                         if finished_because(state, space) is None and in_process:
                             _train_in_turn(driver)
                         elif finished_because(state, space) is None:
@@ -260,15 +271,38 @@ def run_search(
                                 interrupted=signals,
                             )
                         reason = signals[0] if signals else finished_because(state, space) or "the search was stopped"
-                    driver.record(RunEnded(time=time.time(), reason=reason))
+                    is_finished = _is_finished(state, space)
+                    driver.record(RunEnded(time=time.time(), reason=reason, is_finished=is_finished))
                 except MtsearchError as error:
                     with suppress(MtsearchError):  # where the disk is full, that is all there is to say
-                        driver.record(RunEnded(time=time.time(), reason=str(error)))
+                        driver.record(RunEnded(time=time.time(), reason=str(error), is_finished=False))
                     raise
                 finally:
                     tables.refresh(state, now=True)
                     write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
         return _outcome(folder, state, space, reason)
+
+
+def _to(signals: list[str], driver: Driver) -> Callable[[str], None]:
+    """What a request to stop does: the same as a signal."""
+
+    def stop(reason: str) -> None:
+        signals.append(reason)
+        driver.stop(reason)
+
+    return stop
+
+
+def _budgets(space: SearchSpace, extra_seconds: float) -> dict[str, float]:
+    search = space.search
+    budgets = {
+        "time": None if search.time is None else search.time + extra_seconds,
+        "gpu_hours": search.gpu_hours,
+        "examples": search.examples,
+        "patience": search.patience,
+        "goal": search.goal,
+    }
+    return {name: budget for name, budget in budgets.items() if budget is not None}
 
 
 def _refuse_what_is_no_run(folder: Path) -> None:
