@@ -298,11 +298,18 @@ def assert_sound(folder: Path) -> None:
 def assert_no_evaluation_was_repeated(folder: Path) -> None:
     """Each attempt goes on from a checkpoint that is no older than what was told: only what was under way is lost."""
     told: Counter[str] = Counter()
+    anew: set[str] = (
+        set()
+    )  # the trials whose last attempt has not said from where it goes on, as if it had been stopped
     for event in read_events(folder):
         if isinstance(event, Reported):
             told[event.trial_id] += 1
+            assert event.trial_id not in anew
         if isinstance(event, Started) and told[event.trial_id]:
             log = folder / "trials" / event.trial_id / f"attempt-{event.attempt}" / "log.txt"
             went_on = re.search(r"going on from .*/evaluation-(\d+)", log.read_text(encoding="utf-8"))
-            if went_on:  # else it was stopped before it came to that
+            anew.discard(event.trial_id)
+            if went_on is None:
+                anew.add(event.trial_id)
+            else:
                 assert int(went_on[1]) >= told[event.trial_id], log
