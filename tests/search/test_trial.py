@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mtsearch.config.load import load_space
-from mtsearch.search.trial import Assignment, attempt, train_until
+from mtsearch.search.trial import Assignment, Trial, attempt, train_until
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
 
@@ -190,3 +190,22 @@ def test_a_trial_in_micro_batches_says_and_saves_what_others_do(assign: Callable
     started, first, second = attempt(assignment)
     assert [result["outcome"] for result in (started, first, second)] == ["started", "running", "finished"]
     assert {result["attempt"] for result in (started, first, second)} == {1}
+
+
+def test_a_worker_is_called_by_its_trial_and_how_far_that_is_and_the_actor_by_the_run(
+    assign: Callable[..., Assignment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("mtsearch.search.trial.setproctitle", titles.append)
+    actor = Trial(config=assign().to_ray())
+    try:
+        for _ in range(3):
+            actor.step()
+        actor.reset_config(replace(assign(), place="trials/t0001").to_ray())
+        actor.step()
+        assert repr(actor) == f"trials of {tmp_path.name}"  # whichever they are
+    finally:
+        actor.cleanup()
+    trial, tasks = f"ray::{tmp_path.name} t0000", "sentiment+paraphrase+similarity"
+    begun = f"{trial} {tasks}"
+    assert titles == [begun, begun, f"{begun} after epoch 1", f"ray::{tmp_path.name} t0001 {tasks}"]
