@@ -278,8 +278,9 @@ def run_search(
                         driver.record(RunEnded(time=time.time(), reason=str(error), is_finished=False))
                     raise
                 finally:
-                    tables.refresh(state, now=True)
-                    write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
+                    with suppress(OSError) if driver.fault is not None else nullcontext():  # which says more
+                        tables.refresh(state, now=True)
+                        write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
         return _outcome(folder, state, space, reason)
 
 
