@@ -396,6 +396,24 @@ def report(
 
 
 @app.command()
+def doctor(
+    runs: RunsOption = Path("runs"),
+    address: AddressOption = None,
+    shared: Annotated[Path | None, typer.Option(help="A folder that every node of the cluster is to see.")] = None,
+) -> None:
+    """Check Python, torch, GPUs, Ray, disk, locks and the hub, and say what to do about what is not right."""
+    from mtsearch.console import print_finding
+    from mtsearch.doctor import examine
+
+    failed = False
+    for finding in examine(runs, address, shared):
+        print_finding(console, finding)
+        failed |= finding.verdict == "failure"
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def spaces() -> None:
     """List the shipped spaces."""
     from mtsearch.config.load import shipped_spaces

@@ -18,6 +18,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
+    from mtsearch.doctor import Finding
     from mtsearch.search.events import Event, RunStarted
     from mtsearch.search.planning import Plan
     from mtsearch.search.simulation import Outlook
@@ -36,6 +37,7 @@ __all__ = [
     "objective_text",
     "outlook_table",
     "plan_lines",
+    "print_finding",
     "print_outcome",
     "print_pairs",
     "print_replication",
@@ -73,6 +75,15 @@ def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
     """Lines of a name and what is to be said of it; not wrapped, so that commands in them can be copied."""
     for name, text in pairs:
         console.print(Text.assemble((f"{name:<11} ", "bold"), text), soft_wrap=True)
+
+
+def print_finding(console: Console, finding: Finding) -> None:
+    """A line of ``mtsearch doctor``: the verdict, what was looked at, what was found, and what to do about it."""
+    style = {"ok": "green", "warning": "yellow", "failure": "red"}[finding.verdict]
+    remedy = f"; {finding.remedy}" if finding.remedy else ""
+    subject = (f" {finding.subject:<15} ", "bold")
+    line = Text.assemble((f"{finding.verdict:<7}", style), subject, f"{finding.found}{remedy}")
+    console.print(line, soft_wrap=True)
 
 
 def dimension_table(space: SearchSpace) -> Table:
