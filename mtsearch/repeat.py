@@ -67,7 +67,8 @@ class Repeated:
                 "since loading it runs its code"
             )
         name = f"{config['name']}-{trial}-again"[:100]
-        objective = {key: resolved["search"][key] for key in ("metric", "scored_tasks")}
+        asked = ("metric", "scored_tasks", "holdout_ratio")  # which older runs did not have
+        objective = {key: resolved["search"][key] for key in asked if key in resolved["search"]}
         held, workers = environment["resources"], environment["resources"].get("workers", 1)
         of_each = {"cpus": held["cpus"] // workers, "gpus": held["gpus"] / workers, "workers": workers}
         return cls(

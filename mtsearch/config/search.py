@@ -101,6 +101,14 @@ class SearchConfig(Frozen):
     When the set of tasks is itself searched they must be given, unless no trial is chosen or stopped by its score
     (algorithm grid or random, scheduler none): then trials with other tasks are compared task by task.
     """
+    holdout_ratio: float = Field(default=0.0, ge=0, lt=1)
+    """The share of each task's dev split that stops no training and chooses no evaluation, but ranks trials.
+
+    Early stopping, the schedule ``plateau``, the best evaluation of a trial and the trial scheduler go by what remains
+    of dev, and have seen it too often to tell how good a trial is. Scores, the winner, ``goal``, ``constraints``, the
+    Pareto front and what the search algorithm is told are then values on the holdout, at the best evaluation on dev.
+    Where an example goes depends on its texts alone. ``retrain_best`` trains on all of dev.
+    """
     constraints: tuple[str, ...] = Field(default=(), strict=False)
     """What a winner must keep to, such as ``similarity.pearson >= 0.85`` or ``latency_ratio <= 0.7``.
 

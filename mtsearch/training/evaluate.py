@@ -24,9 +24,10 @@ from mtsearch.tasks.metrics import Metric
 from mtsearch.training.ranks import gather, sum_tensors
 
 if TYPE_CHECKING:
+    from mtsearch.training.holdout import TrialSplit
     from mtsearch.training.parts import Parts, TaskParts
 
-__all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "evaluate_on_dev", "predict", "prediction_table"]
+__all__ = ["Evaluation", "NotFiniteError", "Prediction", "evaluate", "evaluate_trial", "predict", "prediction_table"]
 
 
 BatchOf = Callable[[EncodedSplit, npt.NDArray[np.int64]], Batch]
@@ -149,8 +150,8 @@ def evaluate(
     return Evaluation({**values, "loss": result.loss}, result.predictions)
 
 
-def evaluate_on_dev(parts: Parts, task: TaskParts) -> Evaluation:
-    """What a trial's model, as it is, does on a task's dev split.
+def evaluate_trial(parts: Parts, task: TaskParts, split: TrialSplit = "dev") -> Evaluation:
+    """What a trial's model, as it is, does on a split of a task.
 
     Raises:
         NotFiniteError: the loss or a metric is NaN or infinite.
@@ -160,8 +161,8 @@ def evaluate_on_dev(parts: Parts, task: TaskParts) -> Evaluation:
         parts.state.model,
         task.kind,
         task.inventory,
-        task.splits["dev"],
-        task.examples["dev"],
+        task.splits[split],
+        task.examples[split],
         parts.metrics,
         parts.prefix.batch,
         parts.accelerator,

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mtsearch.pruning.contract import open_ratio
 from mtsearch.training.checkpoint import checkpoint_name, random_state, retain, save_checkpoint, set_random_state
-from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev, prediction_table
+from mtsearch.training.evaluate import NotFiniteError, evaluate_trial, prediction_table
+from mtsearch.training.holdout import TrialSplit
 from mtsearch.training.latency import latency_ratio
 from mtsearch.training.memory import peak_memory_bytes, reset_peak_memory
 from mtsearch.training.parts import Parts
@@ -57,8 +58,15 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
             end = _next_evaluation(progress.update_in_epoch, len(updates), training.evaluations_per_epoch)
             try:
                 trained = train_updates(parts, updates[progress.update_in_epoch : end])
-                evaluations, predictions = _evaluate(parts)
-                evaluations += _asked_costs(parts, evaluations, seconds_before + time.perf_counter() - begun)
+                evaluations, predictions = _evaluate(parts, "dev")
+                evaluations += [*_open_heads(parts), *_latency(parts)]
+                held_out: list[Measurement] = []
+                if parts.objective.holdout_ratio:
+                    held_out, of_holdout = _evaluate(parts, "holdout")
+                    predictions = pd.concat([predictions, of_holdout], ignore_index=True)
+                seconds = seconds_before + time.perf_counter() - begun
+                evaluations += _asked_costs(parts, evaluations, seconds)
+                held_out += _asked_costs(parts, held_out, seconds)
             except NotFiniteError as error:
                 progress.seconds = seconds_before + time.perf_counter() - begun
                 yield _diverged(parts, str(error), facts)
@@ -69,7 +77,7 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 progress.epoch, progress.update_in_epoch, progress.positions = progress.epoch + 1, 0, positions_after
                 state.weighting.after_epoch()
             progress.evaluation += 1
-            scores = {f"{m.task}.{m.metric}".lstrip("."): m.value for m in evaluations if m.metric != "loss"}
+            scores, held_out_scores = _scores(evaluations), _scores(held_out)
             score = scores[parts.objective.metric]
             is_met = parts.objective.is_met(scores)
             if (is_met, score) > (progress.best_is_met, progress.best_score):
@@ -89,13 +97,15 @@ def fit(parts: Parts) -> Generator[Report, None, None]:
                 score=score,
                 best_score=progress.best_score,
                 best_evaluation=progress.best_evaluation,
-                measurements=(*pretrained, *trained.measurements, *evaluations),
+                measurements=(*pretrained, *trained.measurements, *evaluations, *held_out),
                 interference=trained.interference,
                 warnings=parts.prefix.take_warnings(),
                 outcome="finished" if progress.finished else "running",
                 reason=progress.finished,
                 facts={**facts, **_costs(parts)},
                 checkpoint=checkpoint_name(progress.evaluation) if parts.place.folder else None,
+                held_out=held_out_scores,
+                held_out_score=held_out_scores.get(parts.objective.metric),
                 gates={task: _rounded(gates_NH) for task, gates_NH in _gates(parts).items()},
             )
             pretrained = ()
@@ -116,21 +126,19 @@ def _tell(report: Report, parts: Parts) -> Generator[Report, None, bool]:
     return go_on
 
 
-def _evaluate(parts: Parts) -> tuple[list[Measurement], pd.DataFrame]:
-    """Every task's metrics on dev, the mean score, and every example's prediction."""
+def _evaluate(parts: Parts, split: TrialSplit) -> tuple[list[Measurement], pd.DataFrame]:
+    """Every task's metrics on a split, the mean score and the least one, and every example's prediction."""
     measurements, tables, main = [], [], {}
     for name, task in parts.tasks.items():
-        result = evaluate_on_dev(parts, task)
-        measurements += [Measurement(name, "dev", metric, value) for metric, value in result.metrics.items()]
-        tables.append(prediction_table(name, "dev", task.examples["dev"], result.predictions))
+        result = evaluate_trial(parts, task, split)
+        measurements += [Measurement(name, split, metric, value) for metric, value in result.metrics.items()]
+        tables.append(prediction_table(name, split, task.examples[split], result.predictions))
         main[name] = result.metrics[task.kind.metrics[0]]
     scored = parts.objective.scored_tasks or tuple(parts.tasks)
     mean_score = sum(main[name] for name in scored) / len(scored)
     measurements += [
-        Measurement("", "dev", "mean_score", mean_score),
-        Measurement("", "dev", "worst_task", min(main[name] for name in scored)),
-        *_open_heads(parts),
-        *_latency(parts),
+        Measurement("", split, "mean_score", mean_score),
+        Measurement("", split, "worst_task", min(main[name] for name in scored)),
     ]
     return measurements, pd.concat(tables, ignore_index=True)
 
@@ -152,12 +160,17 @@ def _latency(parts: Parts) -> Iterator[Measurement]:
 
 def _asked_costs(parts: Parts, evaluations: Sequence[Measurement], seconds: float) -> list[Measurement]:
     """What the training takes, as far as it is searched for; all processes decide by what the first one measures."""
-    if not parts.objective.costs:
+    if not parts.objective.costs or not evaluations:
         return []
-    mean_score = next(m.value for m in evaluations if m.metric == "mean_score")
-    own = {**_sizes(parts), **_costs(parts), "score_per_second": mean_score / seconds}
+    mean_score = next(m for m in evaluations if m.metric == "mean_score")
+    own = {**_sizes(parts), **_costs(parts), "score_per_second": mean_score.value / seconds}
     costs: dict[str, float] = gather(own, parts.accelerator)[0]
-    return [Measurement("", "dev", name, costs[name]) for name in parts.objective.costs]
+    return [Measurement("", mean_score.split, name, costs[name]) for name in parts.objective.costs]
+
+
+def _scores(evaluations: Sequence[Measurement]) -> dict[str, float]:
+    """As :attr:`mtsearch.training.report.Report.scores`."""
+    return {f"{m.task}.{m.metric}".lstrip("."): m.value for m in evaluations if m.metric != "loss"}
 
 
 def _gates(parts: Parts) -> dict[str, Tensor]:

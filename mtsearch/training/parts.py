@@ -34,6 +34,7 @@ from mtsearch.tasks.metrics import Metric
 from mtsearch.training.assembly import build_model
 from mtsearch.training.checkpoint import load_state, read_description
 from mtsearch.training.gradients import TaskGradients
+from mtsearch.training.holdout import TrialSplit, hold_out
 from mtsearch.training.place import Place
 from mtsearch.training.precision import build_accelerator, choose_precision
 from mtsearch.training.prefix_cache import PrefixCache
@@ -68,7 +69,7 @@ class TaskParts:
         data: as found and read.
         inventory: what the training split taught.
         examples: of each split, as read.
-        splits: the same, encoded; ``train`` with the changes.
+        splits: the same, encoded; ``train`` with the changes, and ``holdout`` if some of dev is held out.
         num_cut: examples of each split that are longer than the encoder takes.
         changes: how what is trained on differs from the training split; None where it does not.
     """
@@ -77,9 +78,9 @@ class TaskParts:
     kind: TaskKind
     data: DataSet
     inventory: Inventory
-    examples: Mapping[SplitName, tuple[Example, ...]]
-    splits: Mapping[SplitName, EncodedSplit]
-    num_cut: Mapping[SplitName, int]
+    examples: Mapping[TrialSplit, tuple[Example, ...]]
+    splits: Mapping[TrialSplit, EncodedSplit]
+    num_cut: Mapping[TrialSplit, int]
     changes: RowChanges | None = None
 
     @property
@@ -170,7 +171,7 @@ def build(
         place: where it runs and writes.
         objective: what is best.
         resume_from: a checkpoint to go on from.
-        train_on: the splits to train on; ``("train", "dev")`` for a final model.
+        train_on: the splits to train on; ``("train", "dev")`` for a final model, which gets the holdout too.
 
     Raises:
         ConfigError: the objective names a task or metric that the trial does not have.
@@ -186,7 +187,7 @@ def build(
     precision = choose_precision(config.training.precision, place.device)
     accelerator = build_accelerator(precision, place)
 
-    tasks, tags = load_tasks(config, place, train_on)
+    tasks, tags = load_tasks(config, place, train_on, objective.holdout_ratio)
     inventories = {name: task.inventory for name, task in tasks.items()}
     model = build_model(config, inventories, tags)
     source_hash = ""
@@ -266,10 +267,10 @@ def _start_pruning(config: TrialConfig, model: MultitaskModel, num_updates: Sequ
 
 
 def load_tasks(
-    config: TrialConfig, place: Place, train_on: Sequence[SplitName] = ("train",)
+    config: TrialConfig, place: Place, train_on: Sequence[SplitName] = ("train",), holdout_ratio: float = 0.0
 ) -> tuple[dict[str, TaskParts], TrialTags | None]:
     """All tasks' data as :func:`load_task` gives it; and their tags, where the encoder sees some, the same in all."""
-    tasks = {name: load_task(name, kind, config, place, train_on) for name, kind in config.tasks.items()}
+    tasks = {name: load_task(name, kind, config, place, train_on, holdout_ratio) for name, kind in config.tasks.items()}
     tagger = find_tagger(config, is_cached=True)
     if tagger is None:
         return tasks, None
@@ -278,7 +279,12 @@ def load_tasks(
 
 
 def load_task(
-    name: str, kind: TaskKind, config: TrialConfig, place: Place, train_on: Sequence[SplitName] = ("train",)
+    name: str,
+    kind: TaskKind,
+    config: TrialConfig,
+    place: Place,
+    train_on: Sequence[SplitName] = ("train",),
+    holdout_ratio: float = 0.0,
 ) -> TaskParts:
     """A task's data, read, tokenised and encoded; from this process's memory if a trial before used it."""
     assert isinstance(kind, BaseModel)
@@ -286,7 +292,17 @@ def load_task(
     # What the task head is, and what is measured, does not change the data.
     settings = kind.model_dump_json(exclude={"head", "weight", "metrics"})
     tagger = find_tagger(config, is_cached=True)
-    asked = name, type(kind), settings, place.data_root, source, config.encoder.max_length, tuple(train_on), tagger
+    asked = (
+        name,
+        type(kind),
+        settings,
+        place.data_root,
+        source,
+        config.encoder.max_length,
+        tuple(train_on),
+        tagger,
+        holdout_ratio,
+    )
     loaded = _loaded(*asked)
     method, training = config.augmentation, config.training
     if training.drop_longest or method.tasks is None or name in method.tasks:
@@ -295,7 +311,7 @@ def load_task(
 
 
 _Asked: TypeAlias = tuple[
-    str, type[BaseModel], str, Path | None, EncoderSource, int, tuple[SplitName, ...], Tagger | None
+    str, type[BaseModel], str, Path | None, EncoderSource, int, tuple[SplitName, ...], Tagger | None, float
 ]
 """The arguments of _loaded."""
 
@@ -310,15 +326,20 @@ def _loaded(
     max_length: int,
     train_on: tuple[SplitName, ...],
     tagger: Tagger | None,
+    holdout_ratio: float,
 ) -> TaskParts:
     kind = cast(TaskKind, kind_class.model_validate_json(settings))
     data = load_data(kind.data, kind.wanted, data_root)
     inventory = kind.inventory(data.splits["train"].examples)
-    examples = {split: part.examples for split, part in data.splits.items()}
+    examples: dict[TrialSplit, tuple[Example, ...]] = {split: part.examples for split, part in data.splits.items()}
     examples["train"] = tuple(example for split in train_on for example in examples[split])
+    parts = {split: split for split in examples} | {"train": "+".join(train_on)}
+    if holdout_ratio:
+        examples["dev"], examples["holdout"] = hold_out(name, examples["dev"], holdout_ratio)
+        parts |= {"dev": f"dev without {holdout_ratio!r}", "holdout": f"{holdout_ratio!r} of dev"}
     splits = {}
     for split, members in examples.items():
-        content = f"{data.content_hash} {'+'.join(train_on) if split == 'train' else split}"
+        content = f"{data.content_hash} {parts[split]}"
         splits[split] = _encoded(name, kind, members, inventory, encoder, max_length, tagger, content)
     num_cut = {split: encoded.tokens.num_cut for split, encoded in splits.items()}
     return TaskParts(name, kind, data, inventory, examples, splits, num_cut)
@@ -330,7 +351,7 @@ def _changed(
 ) -> TaskParts:
     """A task whose training split was changed; of the copies only what the model sees stays in memory."""
     loaded = _loaded(*asked)
-    name, _, _, _, encoder, max_length, train_on, tagger = asked
+    name, _, _, _, encoder, max_length, train_on, tagger, _ = asked
     kind, of_split = loaded.kind, loaded.data.splits
     method = cast(AugmentationMethod, method_class.model_validate_json(method_settings))
     rows, changes = change_rows(name, of_split["train"].examples, kind.layout, method, drop_longest, seed)

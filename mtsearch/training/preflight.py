@@ -52,7 +52,8 @@ def preflight(
         What data was found; every trial must see the same.
 
     Raises:
-        ConfigError: the objective names what the trials do not have, or what tags the texts is not there.
+        ConfigError: the objective names what the trials do not have, what tags the texts is not there, or a holdout
+            would leave nothing.
         DataError: a data set that is missing or broken.
         EncoderError: an encoder that is missing or damaged, or cannot do what is asked of it.
         ResourceError: a precision that the device does not have.
@@ -82,7 +83,11 @@ def preflight(
         if tagger is not None:
             tell(f"tags: {tagger.describe()}")  # before the texts are tagged, which may take minutes
         looked_at = _row_changes(config)
-        tasks, tags = load_tasks(_with_rows_as_they_are(config) if looked_at in seen else config, place)
+        tasks, tags = load_tasks(
+            _with_rows_as_they_are(config) if looked_at in seen else config,
+            place,
+            holdout_ratio=objective.holdout_ratio,
+        )
         seen.add(looked_at)
         if tags is not None:
             tell(f"tags: {tags.describe()} in the training data")
@@ -108,6 +113,8 @@ def _notes(task: TaskParts, max_length: int) -> Iterator[str]:
         if any(counts.values())
     ]
     yield describe(task.data) + "".join(too_long)
+    if held_out := task.examples.get("holdout"):
+        yield f"{len(held_out):,} of dev are held out to rank trials by; {len(task.examples['dev']):,} remain"
     for split, examples in task.examples.items():
         if unknown := task.kind.unknown_labels(examples, task.inventory):
             most = ", ".join(f"{label} ({count:,})" for label, count in unknown.most_common(5))

@@ -11,7 +11,7 @@ import torch
 
 from mtsearch.config.trial import IndividualPretraining
 from mtsearch.data.plan import Plan, Position
-from mtsearch.training.evaluate import NotFiniteError, evaluate_on_dev
+from mtsearch.training.evaluate import NotFiniteError, evaluate_trial
 from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.ranks import from_first
 from mtsearch.training.report import Measurement
@@ -97,6 +97,6 @@ def _pretrain(parts: Parts, task: TaskParts, wanted: IndividualPretraining) -> M
 def _score(parts: Parts, task: TaskParts) -> float:
     """The task's main metric on dev; -inf where a loss is not finite, as a head that has run away is never the best."""
     try:
-        return evaluate_on_dev(parts, task).metrics[task.kind.metrics[0]]
+        return evaluate_trial(parts, task).metrics[task.kind.metrics[0]]
     except NotFiniteError:
         return float("-inf")

@@ -26,7 +26,7 @@ class Probe:
     Attributes:
         pretraining_seconds: of individual pretraining, before all else.
         seconds_per_epoch: training alone.
-        seconds_per_evaluation: of all tasks on dev.
+        seconds_per_evaluation: of all tasks on dev, the holdout included.
         num_epochs: of the whole trial.
         num_evaluations: of the whole trial.
         weight_bytes: of the model's weights on disk; a state to go on from takes about three times that.
@@ -65,7 +65,12 @@ def probe(parts: Parts) -> Probe:
     return Probe(
         pretraining_seconds=pretraining_seconds,
         seconds_per_epoch=per_update * sum(parts.plan.updates_per_epoch) / training.epochs,
-        seconds_per_evaluation=sum(_pass_seconds(parts, task.splits["dev"]) for task in parts.tasks.values()),
+        seconds_per_evaluation=sum(
+            _pass_seconds(parts, split)
+            for task in parts.tasks.values()
+            for name, split in task.splits.items()
+            if name in ("dev", "holdout")
+        ),
         num_epochs=training.epochs,
         num_evaluations=training.epochs * training.evaluations_per_epoch,
         weight_bytes=sum(p.numel() * p.element_size() for p in parts.state.model.parameters()),

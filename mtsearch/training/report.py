@@ -10,6 +10,7 @@ from mtsearch.config.constraints import Constraint
 
 if TYPE_CHECKING:
     from mtsearch.config.search import SearchConfig
+    from mtsearch.training.holdout import TrialSplit
 
 __all__ = ["Interference", "Measurement", "Objective", "Report"]
 
@@ -18,18 +19,22 @@ __all__ = ["Interference", "Measurement", "Objective", "Report"]
 class Objective:
     """What "best" means: chooses the best checkpoint, drives plateau and early stopping, and is searched for.
 
+    With a holdout the same is measured there, too: that ranks trials, and nothing else goes by it.
+
     Attributes:
         metric: ``mean_score``, or ``TASK.METRIC``; of several objectives of a search the first.
         scored_tasks: the tasks in ``mean_score``; None for all.
         constraints: what the best evaluation is to meet, as in :class:`mtsearch.config.constraints.Constraint`; any
             evaluation that meets all is better than any that does not.
         costs: which of the costs in :mod:`mtsearch.config.objectives` are told as scores.
+        holdout_ratio: the share of each task's dev split that is the holdout; 0 for none.
     """
 
     metric: str = "mean_score"
     scored_tasks: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     costs: tuple[str, ...] = ()
+    holdout_ratio: float = 0.0
 
     @classmethod
     def of(cls, search: SearchConfig) -> Objective:
@@ -39,13 +44,14 @@ class Objective:
         constraints = tuple(map(Constraint.parse, search.constraints))
         named = dict.fromkeys((*search.metrics, *(constraint.metric for constraint in constraints)))
         costs = tuple(name for name in named if name in OVERALL_METRICS and OVERALL_METRICS[name].is_cost)
-        return cls(search.primary, search.scored_tasks, tuple(map(str, constraints)), costs)
+        return cls(search.primary, search.scored_tasks, tuple(map(str, constraints)), costs, search.holdout_ratio)
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Objective:
         """The objective of plain values."""
         scored_tasks = state["scored_tasks"] and tuple(state["scored_tasks"])
-        return cls(state["metric"], scored_tasks, tuple(state["constraints"]), tuple(state["costs"]))
+        constraints, costs = tuple(state["constraints"]), tuple(state["costs"])
+        return cls(state["metric"], scored_tasks, constraints, costs, state["holdout_ratio"])
 
     def is_met(self, scores: Mapping[str, float]) -> bool:
         """Whether an evaluation's scores meet all constraints."""
@@ -58,13 +64,13 @@ class Measurement:
 
     Attributes:
         task: the task's name, or "" for a number over all tasks.
-        split: ``train``, ``dev`` or ``test``.
+        split: ``train``, ``dev``, ``holdout`` or ``test``.
         metric: such as ``accuracy``, ``loss``, ``mean_score``, ``lr``.
         value: finite.
     """
 
     task: str
-    split: Literal["train", "dev", "test"]
+    split: TrialSplit
     metric: str
     value: float
 
@@ -110,6 +116,8 @@ class Report:
         checkpoint: name of this evaluation's checkpoint, a folder under ``checkpoints/`` of the place; None if none.
         interference: every pair of tasks once whose gradients were compared since the last evaluation.
         warnings: what went otherwise than asked since the last report, a line each.
+        held_out: as ``scores``, on the holdout; empty where there is none.
+        held_out_score: the objective's value there; None where there is none.
         gates: what evaluations multiply each attention head with, in [0, 1], by layers from the lowest and attention
             heads: for each task, or under "" where all share them; empty without pruning.
     """
@@ -130,6 +138,8 @@ class Report:
     checkpoint: str | None
     interference: tuple[Interference, ...] = ()
     warnings: tuple[str, ...] = ()
+    held_out: Mapping[str, float] = field(default_factory=dict)
+    held_out_score: float | None = None
     gates: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from mtsearch.model.encoder import find_encoder
 from mtsearch.training import export as export_module
 from mtsearch.training.card import Origin
 from mtsearch.training.checkpoint import save_checkpoint
-from mtsearch.training.evaluate import evaluate_on_dev, prediction_table
+from mtsearch.training.evaluate import evaluate_trial, prediction_table
 from mtsearch.training.export import Exported, export
 from mtsearch.training.exported import SEAL, seal, sha256
 from mtsearch.training.fit import fit
@@ -51,7 +51,7 @@ def of(parts: Parts, folder: Path, alphas: dict[str, list[list[float]]]) -> Path
             gates[task].data.copy_(torch.tensor(values))  # type: ignore[index]
     parts.state.progress.finished = "enough"
     tables = [
-        prediction_table(name, "dev", task.examples["dev"], evaluate_on_dev(parts, task).predictions)
+        prediction_table(name, "dev", task.examples["dev"], evaluate_trial(parts, task).predictions)
         for name, task in parts.tasks.items()
     ]
     save_checkpoint(folder, parts.state, [], parts.description(), pd.concat(tables))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mtsearch.training import pretraining
-from mtsearch.training.evaluate import Evaluation, NotFiniteError, evaluate_on_dev
+from mtsearch.training.evaluate import Evaluation, NotFiniteError, evaluate_trial
 from mtsearch.training.fit import fit
 from mtsearch.training.parts import Parts, TaskParts
 from mtsearch.training.pretraining import pretrain_heads
@@ -56,11 +56,11 @@ def test_the_best_of_each_head_is_kept(start: Start, monkeypatch: pytest.MonkeyP
     scores: dict[str, list[float]] = {}
 
     def look(parts: Parts, task: TaskParts) -> Evaluation:
-        found = evaluate_on_dev(parts, task)
+        found = evaluate_trial(parts, task)
         scores.setdefault(task.name, []).append(found.metrics[task.kind.metrics[0]])
         return found
 
-    monkeypatch.setattr(pretraining, "evaluate_on_dev", look)
+    monkeypatch.setattr(pretraining, "evaluate_trial", look)
     parts = start(training={"individual_pretraining": {"epochs": 4, "lr": 0.5}})
     told = {m.task: m.value for m in pretrain_heads(parts)}
     assert all(len(of_task) == 1 + 4 for of_task in scores.values())  # the first before any training
@@ -78,9 +78,9 @@ def test_a_head_that_has_run_away_is_never_the_best(start: Start, monkeypatch: p
         if task.name in seen:
             raise NotFiniteError
         seen.append(task.name)
-        return evaluate_on_dev(parts, task)
+        return evaluate_trial(parts, task)
 
-    monkeypatch.setattr(pretraining, "evaluate_on_dev", diverge)
+    monkeypatch.setattr(pretraining, "evaluate_trial", diverge)
     parts = start(training=PRETRAINED)
     before = snapshot(parts.state.model)
     pretrain_heads(parts)
