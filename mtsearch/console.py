@@ -267,9 +267,10 @@ def _line(event: Event, state: RunState) -> str:
             report, rankings = event.report, state.rankings()
             best = next(ranking[0] for ranking in rankings if state.trials[event.trial_id] in ranking)
             of = "the search" if len(rankings) == 1 else best.tasks
+            where = " on the holdout" if report.get("held_out") else ""
             return (
                 f"{event.trial_id} evaluation {report['evaluation']} (epoch {report['epoch']:g}): score "
-                f"{report['score']:.4f}; best of {of} {best.best_score:.4f} ({best.trial_id})"
+                f"{report['score']:.4f}; best of {of}{where} {best.best_score:.4f} ({best.trial_id})"
             )
         case Retried():
             return f"{event.trial_id} tried again: {event.reason}"

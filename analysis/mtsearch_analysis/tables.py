@@ -263,7 +263,7 @@ _TIME = pa.timestamp("ms", tz="UTC")
 TRIALS = Table(
     name="trials",
     file="trials.parquet",
-    version=5,
+    version=6,
     columns=(
         Column("trial_id", pa.string(), "", "the trial's name, such as t0003", nullable=False),
         Column("number", pa.int32(), "trials", "order of suggestion, from 0", nullable=False),
@@ -285,7 +285,13 @@ TRIALS = Table(
         Column("seed", pa.int64(), "", "training.seed of its config"),
         Column("evaluations", pa.int32(), "evaluations", "how often it reported", nullable=False),
         Column("epoch", pa.float64(), "epochs", "how far it trained"),
-        Column("score", pa.float64(), "ratio", "best main metric so far; null if it never reported one"),
+        Column(
+            "score",
+            pa.float64(),
+            "ratio",
+            "the main metric at its best epoch so far; on the holdout if the search has one (search.holdout_ratio), "
+            "else on dev; null if it never reported one",
+        ),
         Column(
             "pareto",
             pa.bool_(),
@@ -301,10 +307,10 @@ TRIALS = Table(
             "whether it meets the constraints at its best epoch; null without constraints, or a score",
             since=4,
         ),
-        Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric"),
-        Column("best/mean_score", pa.float64(), "ratio", "mean_score at that epoch"),
+        Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric on dev"),
+        Column("best/mean_score", pa.float64(), "ratio", "mean_score at that epoch, on score's split"),
         Column("last/epoch", pa.float64(), "epochs", "epoch of the last evaluation"),
-        Column("last/mean_score", pa.float64(), "ratio", "mean_score at that epoch"),
+        Column("last/mean_score", pa.float64(), "ratio", "mean_score at that epoch, on score's split"),
         Column("seconds", pa.float64(), "seconds", "time on a worker, summed over attempts"),
         Column("gpu_seconds", pa.float64(), "seconds", "the same times the GPUs it held (fractions count)"),
         Column("examples_seen", pa.int64(), "examples", "examples trained on"),
@@ -326,8 +332,13 @@ TRIALS = Table(
         Column("precision", pa.string(), "", "fp32, bf16 or fp16, as it was resolved"),
     ),
     groups=(
-        ColumnGroup("best/", pa.float64(), "ratio", "best/TASK.METRIC at the epoch of the best main metric"),
-        ColumnGroup("last/", pa.float64(), "ratio", "last/TASK.METRIC at the last evaluation"),
+        ColumnGroup(
+            "best/", pa.float64(), "ratio", "best/TASK.METRIC at the epoch of the best main metric, on score's split"
+        ),
+        ColumnGroup("last/", pa.float64(), "ratio", "last/TASK.METRIC at the last evaluation, on score's split"),
+        ColumnGroup(
+            "best_dev/", pa.float64(), "ratio", "best_dev/TASK.METRIC at the same epoch on dev; only with a holdout"
+        ),
         ColumnGroup("config/", None, "", "config/DOTTED.PATH: one leaf of its config; null where it has none"),
     ),
 )
@@ -348,7 +359,7 @@ METRICS = Table(
         Column("examples_seen", pa.int64(), "examples", "examples trained on so far", nullable=False),
         Column("seconds", pa.float64(), "seconds", "the trial's own clock, over attempts", nullable=False),
         Column("task", pa.string(), "", "the task; empty for what is over all tasks", nullable=False),
-        Column("split", pa.string(), "", "train, dev or test", nullable=False),
+        Column("split", pa.string(), "", "train, dev, holdout or test", nullable=False),
         Column("metric", pa.string(), "", "its name, such as accuracy, loss, mean_score or lr", nullable=False),
         Column("value", pa.float64(), "", "its value; NaN where a trial diverged"),
     ),

@@ -108,8 +108,8 @@ class Imported:
         source: the earlier run's folder, as it was given.
         starts: points to try first, after those of ``search.start``: values by the dimensions' names.
         observations: trials of the earlier run that this one might have run: ``trial_id``, ``params`` as in
-            :class:`Suggested`, ``status``, ``scores`` as pairs of an evaluation and its score, ``best_evaluation`` and
-            the ``best_scores`` there.
+            :class:`Suggested`, ``status``, ``scores`` as pairs of an evaluation and its score, ``held_out`` likewise,
+            ``best_evaluation`` and the ``best_scores`` there.
         notes: what was used, what was not and why; a line each.
     """
 

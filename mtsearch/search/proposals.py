@@ -106,7 +106,8 @@ class Proposals:
     def observe(self, imported: Imported) -> None:
         """Tell the trials of an earlier run, before the first of our own."""
         for observation in imported.observations:
-            scores = dict(observation["scores"])
+            scores, held_out = dict(observation["scores"]), dict(observation.get("held_out", ()))
+            best_evaluation = observation["best_evaluation"]
             trial = TrialState(
                 f"{Path(imported.source).name}/{observation['trial_id']}",
                 self._num_observed,
@@ -118,8 +119,9 @@ class Proposals:
                 status=observation["status"],
                 reason=f"of {imported.source}",
                 scores=scores,
+                held_out=held_out,
                 evaluation=max(scores),
-                best_score=scores[observation["best_evaluation"]],
+                best_score=held_out.get(best_evaluation, scores[best_evaluation]),
                 best_scores=observation["best_scores"],
             )
             self._study.add_trial(self._frozen(trial))

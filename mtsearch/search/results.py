@@ -229,6 +229,7 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
         "node": trial.node,
         "precision": trial.precision,
         **{f"best/{name}": value for name, value in trial.best_scores.items()},
+        **{f"best_dev/{name}": value for name, value in trial.best_dev_scores.items()},
         **{f"last/{name}": value for name, value in trial.last_scores.items()},
         **{f"config/{path}": value for path, value in config_leaves(trial.config)},
     }

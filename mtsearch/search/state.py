@@ -40,6 +40,8 @@ __all__ = ["RunState", "TrialState", "fold"]
 class TrialState:
     """A trial, as its events tell it. Scores are those of the search's first objective; higher is better.
 
+    With a holdout, dev says which evaluation is best and whom the trial scheduler stops; the holdout, how good it is.
+
     Attributes:
         status: of the table; ``running`` from suggestion on.
         attempts: how often it was started.
@@ -54,9 +56,12 @@ class TrialState:
             and ``parent_examples``.
         num_ended_before: how many trials had ended when it was suggested: the first so many of the search's
             ``endings``.
-        scores: of each evaluation.
+        scores: of each evaluation on dev.
+        held_out: the same on the holdout; empty where there is none.
         examples_at: examples seen at each evaluation that has a score.
-        best_scores: every dev metric at the best evaluation; ``last_scores`` at the last.
+        best_score: at the best evaluation so far on dev; on the holdout where there is one.
+        best_scores: every metric at that evaluation, on the split of ``best_score``; ``last_scores`` at the last.
+        best_dev_scores: on dev, where the others are on the holdout; else empty.
         best_checkpoint: relative to the run folder; so is ``last_checkpoint``.
         data: for each task where its data was found and its hash.
         heard_at: when its worker last began it or reported; so are ``started_at`` and ``ended_at`` in seconds since
@@ -88,6 +93,7 @@ class TrialState:
     parent_examples: int = 0
     num_ended_before: int = 0
     scores: dict[int, float] = field(default_factory=dict)
+    held_out: dict[int, float] = field(default_factory=dict)
     examples_at: dict[int, int] = field(default_factory=dict)
     evaluation: int = 0
     step: int = 0
@@ -99,6 +105,7 @@ class TrialState:
     best_evaluation: int = 0
     best_epoch: float | None = None
     best_scores: Mapping[str, float] = field(default_factory=dict)
+    best_dev_scores: Mapping[str, float] = field(default_factory=dict)
     best_checkpoint: str | None = None
     last_epoch: float | None = None
     last_scores: Mapping[str, float] = field(default_factory=dict)
@@ -114,7 +121,7 @@ class TrialState:
 
     @property
     def score(self) -> float:
-        """Its best score; -inf before the first."""
+        """What it is ranked by: ``best_score``; -inf before the first."""
         return -math.inf if self.best_score is None else self.best_score
 
     @property
@@ -147,11 +154,14 @@ class TrialState:
         return [value if value is not None and math.isfinite(value) else math.nan for value in found]
 
     def best_so_far(self) -> dict[int, float]:
-        """The best score up to each evaluation."""
-        best: dict[int, float] = {}
+        """The best score up to each evaluation; on the holdout, where there is one, at the best evaluation on dev."""
+        found: dict[int, float] = {}
+        best, value = -math.inf, -math.inf
         for evaluation, score in sorted(self.scores.items()):
-            best[evaluation] = max(score, *best.values()) if best else score
-        return best
+            if score > best:
+                best, value = score, self.held_out.get(evaluation, score)
+            found[evaluation] = value
+        return found
 
 
 @dataclass
@@ -328,11 +338,21 @@ class RunState:
             return
         trial.scores[trial.evaluation] = report["score"]
         trial.examples_at[trial.evaluation] = trial.examples_seen
-        trial.best_score, trial.best_evaluation = report["best_score"], report["best_evaluation"]
-        trial.last_scores, trial.last_epoch, trial.last_checkpoint = report["scores"], trial.epoch, event.checkpoint
+        before, held_out = self._merit(trial), report.get("held_out", {})  # older runs have none
+        scores = {**report["scores"], **held_out}
+        trial.best_evaluation = report["best_evaluation"]
+        trial.last_scores, trial.last_epoch, trial.last_checkpoint = scores, trial.epoch, event.checkpoint
         if trial.best_evaluation == trial.evaluation:
-            trial.best_scores, trial.best_epoch, trial.best_checkpoint = report["scores"], trial.epoch, event.checkpoint
-        if self.leader is None or self._merit(trial) > self._merit(self.leader):
+            trial.best_scores, trial.best_epoch, trial.best_checkpoint = scores, trial.epoch, event.checkpoint
+        if not held_out:
+            trial.best_score = report["best_score"]
+        else:
+            trial.held_out[trial.evaluation] = report["held_out_score"]
+            if trial.best_evaluation == trial.evaluation or trial.best_score is None:  # its best report may be lost
+                trial.best_score, trial.best_dev_scores = report["held_out_score"], report["scores"]
+        if trial is self.leader and self._merit(trial) < before:  # what is better on dev can be worse on the holdout
+            self.leader = max(self.trials.values(), key=self._merit)
+        elif self.leader is None or self._merit(trial) > self._merit(self.leader):
             self.leader, self.unimproved = trial, 0
         if self.rungs is not None:
             reached = trial.examples_seen if self.rung_unit == "examples" else trial.evaluation

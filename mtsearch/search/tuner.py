@@ -81,7 +81,7 @@ class Outcome:
         folder: the run folder.
         best: id of the winner, by the first objective; None if no trial has a score, or no one is best of all.
         score: its best score.
-        scores: every dev metric of it at that evaluation.
+        scores: every metric of it at that evaluation: on dev, or on the holdout where there is one.
         params: what was chosen for it, by dimension.
         objectives: what was searched for, with its direction; the first one says what is best.
         front: the completed trials on the Pareto front, best first; empty with one objective.

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from mtsearch.config.algorithms import Auto, Gp, Grid, Tpe
 from mtsearch.config.schema import trial_schema
+from mtsearch.config.search import SearchConfig
 from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace, diff
 from mtsearch.errors import ConfigError, RunError
 from mtsearch.search.events import EVENTS, Imported, read_events
@@ -91,8 +92,9 @@ def _why_not_observed(earlier: RunState, space: SearchSpace) -> str:
     if not isinstance(space.search.algorithm, Tpe | Gp | Auto):
         return f"{space.search.algorithm.name} learns nothing from trials that it did not propose"
     before = (earlier.identity or {}).get("search", {})
-    here = json.loads(space.search.model_dump_json(include={"metric", "scored_tasks", "constraints"}))
-    differing = [name for name, value in here.items() if before.get(name, []) != value]
+    decisive = {"metric", "scored_tasks", "constraints", "holdout_ratio"}
+    here, unsaid = (json.loads(search.model_dump_json(include=decisive)) for search in (space.search, SearchConfig()))
+    differing = [name for name, value in here.items() if before.get(name, unsaid[name]) != value]
     return f"search.{differing[0]} is another one there" if differing else ""
 
 
@@ -112,6 +114,7 @@ def _observed(
             "params": dict(draw.params),
             "status": trial.status,
             "scores": [list(pair) for pair in sorted(trial.scores.items())],
+            "held_out": [list(pair) for pair in sorted(trial.held_out.items())],
             "best_evaluation": trial.best_evaluation,
             "best_scores": dict(trial.best_scores),
         }

@@ -98,6 +98,16 @@ def report(
     }
 
 
+def with_holdout(dev: float, holdout: float) -> dict[str, Any]:
+    """What a report has more of where some of dev is held out."""
+    held_out = {"sentiment.accuracy": holdout, "mean_score": holdout}
+    return {
+        "scores": {**dict.fromkeys(held_out, dev), "open_heads": 0.5},
+        "held_out": held_out,
+        "held_out_score": holdout,
+    }
+
+
 def said(
     evaluation: int, score: float | None, outcome: str = "running", reason: str = "", attempt: int = 1, **changes: Any
 ) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState as OptunaState
 from mtsearch.config.space import SearchSpace
 from mtsearch.search.proposals import JOURNAL, Proposal, Proposals
 from mtsearch.search.state import RunState
-from tests.search.conftest import Story
+from tests.search.conftest import Story, with_holdout
 
 MakeSpace = Callable[..., SearchSpace]
 
@@ -273,6 +273,26 @@ def test_of_several_objectives_optuna_is_told_those_of_the_best_evaluation(
         assert not any(trial.intermediate_values for trial in study.trials)
         assert [trial.number for trial in study.best_trials] == [0]
     assert [trial.number for trial in search.state.front(space.objectives)] == [0]
+
+
+def test_with_a_holdout_optuna_is_told_its_values_at_the_evaluations_that_dev_chose(
+    make_space: MakeSpace, tmp_path: Path
+) -> None:
+    search = Search(make_space({"holdout_ratio": 0.5}), tmp_path)
+    for number in (0, 1):
+        search.propose()
+        reported = [(1, 0.6, (1, 0.6), 0.8), (2, 0.7, (2, 0.7), 0.4), (3, 0.65, (2, 0.7), 0.9)]
+        for evaluation, dev, best, holdout in reported:
+            search.story.reported(number, evaluation, dev, best, **with_holdout(dev, holdout))
+            search._catch_up()
+            search.proposals.report(search.state.trials[f"t{number:04d}"])
+    search.stop(0, "completed")
+    search.stop(1, "pruned")
+    rebuilt = Search(make_space({"holdout_ratio": 0.5}), tmp_path, search.state, search.story)
+    for proposals in (search.proposals, rebuilt.proposals):
+        completed, pruned = proposals._study.trials
+        assert completed.value == 0.4
+        assert pruned.intermediate_values == completed.intermediate_values == {1: 0.8, 2: 0.4, 3: 0.4}
 
 
 def test_stopped_trials_of_several_objectives_are_ranked_by_how_far_they_came_and_then_by_score(

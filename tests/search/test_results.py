@@ -12,7 +12,7 @@ from mtsearch.search.state import RunState, fold
 from mtsearch_analysis.load import load_run
 from mtsearch_analysis.pareto import pareto_front
 from mtsearch_analysis.tables import Direction
-from tests.search.conftest import Story
+from tests.search.conftest import Story, with_holdout
 
 OBJECTIVES: dict[str, Direction] = {"mean_score": "maximize"}
 TWO_OBJECTIVES: dict[str, Direction] = {**OBJECTIVES, "similarity.mean_squared_error": "minimize"}
@@ -46,6 +46,16 @@ def test_the_tables_are_what_the_analysis_reads(tmp_path: Path) -> None:
     assert running["status"] == "running"
     assert pd.isna(running["score"])
     assert list(run.metrics["value"]) == [0.4, 0.7, 0.6]
+
+
+def test_with_a_holdout_a_score_is_on_it_and_the_table_has_what_dev_said_too(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.7, **with_holdout(0.7, 0.4))
+    written(tmp_path, story.reported(0, 2, 0.6, (1, 0.7), **with_holdout(0.6, 0.5)).events)
+    row = load_run(tmp_path).trials.iloc[0]
+    assert (row["score"], row["best/epoch"], row["best/mean_score"], row["best_dev/mean_score"]) == (0.4, 1.0, 0.4, 0.7)
+    assert (row["best/open_heads"], row["last/mean_score"]) == (0.5, 0.5)
+    written(tmp_path, Story().begun().suggested(0).reported(0, 1, 0.7).events)
+    assert not [column for column in load_run(tmp_path).trials if column.startswith("best_dev/")]
 
 
 def test_a_diverged_trial_has_no_score_in_the_table(tmp_path: Path) -> None:

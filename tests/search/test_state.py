@@ -7,7 +7,7 @@ import pytest
 from mtsearch.search.events import RunEnded, StopStatus
 from mtsearch.search.state import fold
 from mtsearch_analysis.tables import Direction
-from tests.search.conftest import Story
+from tests.search.conftest import Story, with_holdout
 
 
 def test_a_trial_counts_with_its_best_score_and_remembers_both_best_and_last() -> None:
@@ -214,3 +214,38 @@ def test_an_interrupted_trial_has_not_ended() -> None:
     story = Story().begun().suggested(0).reported(0, 1, 0.5).stopped(0, "completed")
     story.suggested(1).reported(1, 1, 0.4).stopped(1, "interrupted")
     assert fold(story.events).unimproved == 0
+
+
+def of_two_with_a_holdout() -> Story:
+    """What gets better on dev at the second evaluation of t0000 gets worse on the holdout: 0.8, then 0.4."""
+    story = Story().begun(rungs=None, constraints=("sentiment.accuracy >= 0.5",)).suggested(0).suggested(1)
+    story.reported(0, 1, 0.6, **with_holdout(0.6, 0.8)).reported(1, 1, 0.5, **with_holdout(0.5, 0.7))
+    story.reported(0, 2, 0.7, **with_holdout(0.7, 0.4)).reported(0, 3, 0.65, (2, 0.7), **with_holdout(0.65, 0.9))
+    return story
+
+
+def test_with_a_holdout_dev_chooses_the_evaluation_and_the_holdout_says_what_it_is_worth() -> None:
+    trial = fold(of_two_with_a_holdout().events).trials["t0000"]
+    assert (trial.best_evaluation, trial.best_score, trial.score) == (2, 0.4, 0.4)
+    assert trial.best_scores == {"sentiment.accuracy": 0.4, "mean_score": 0.4, "open_heads": 0.5}
+    assert trial.best_dev_scores["mean_score"] == 0.7
+    assert trial.last_scores["mean_score"] == 0.9
+    assert trial.scores == {1: 0.6, 2: 0.7, 3: 0.65}
+    assert trial.best_so_far() == {1: 0.8, 2: 0.4, 3: 0.4}
+    assert trial.objective_values(["mean_score", "open_heads"]) == [0.4, 0.5]
+
+
+def test_with_a_holdout_trials_are_ranked_and_admitted_by_it() -> None:
+    state = fold(of_two_with_a_holdout().events)
+    assert [(trial.number, state.is_admissible(trial)) for trial in state.ranking()] == [(1, True), (0, False)]
+    winner = state.winner()
+    assert winner is not None
+    assert (winner.number, state.leader) == (1, winner)
+    led_before = fold(of_two_with_a_holdout().events[:5]).leader
+    assert led_before is not None
+    assert led_before.number == 0
+
+
+def test_a_best_evaluation_that_was_never_heard_of_leaves_the_first_known_value() -> None:
+    story = Story().begun(rungs=None).suggested(0).reported(0, 2, 0.5, (1, 0.6), **with_holdout(0.5, 0.3))
+    assert fold(story.events).trials["t0000"].best_score == 0.3

@@ -84,6 +84,20 @@ def test_another_objective_is_no_observation(make_space: Make, earlier: Path) ->
     assert "told to the search algorithm: no trials, since search.metric is another one there" in imported.notes[1]
 
 
+def test_scores_on_a_holdout_and_on_all_of_dev_are_not_mixed(make_space: Make, earlier: Path) -> None:
+    space = make_space({"holdout_ratio": 0.5})
+    imported = read_warm_start(earlier, space, data_of(space))
+    assert (
+        "told to the search algorithm: no trials, since search.holdout_ratio is another one there" in imported.notes[1]
+    )
+    path = earlier / "events.jsonl"  # as a run of before there were holdouts wrote it
+    first, *rest = path.read_text().splitlines()
+    started = json.loads(first)
+    del started["identity"]["search"]["holdout_ratio"]
+    path.write_text("\n".join([json.dumps(started), *rest]) + "\n")
+    assert len(read_warm_start(earlier, make_space(), data_of(space)).observations) == 4
+
+
 def test_an_algorithm_that_learns_from_its_own_generations_is_told_nothing(make_space: Make, earlier: Path) -> None:
     space = make_space({"algorithm": {"name": "random"}})
     imported = read_warm_start(earlier, space, data_of(space))
