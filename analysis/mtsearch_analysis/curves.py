@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.style import STATUS_COLOURS, STATUS_DASHES, WINNER_COLOUR, empty_figure, lay_out, line_width
-from mtsearch_analysis.tables import STATUSES, split_metric
+from mtsearch_analysis.tables import STATUSES, Direction, split_metric
 
 __all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves"]
 
@@ -97,10 +97,14 @@ def anytime(run: Run) -> pd.DataFrame:
 
     Columns: ``seconds`` (since the first trial was assigned; a trial's own clock is added to its start, so the
     time it lay interrupted is not in it), ``examples_seen`` (by all trials until then), ``trial_id``,
-    ``metric``, ``value`` and ``best_so_far``. Empty while nothing has been reported.
+    ``metric``, ``value`` and ``best_so_far``. Empty while nothing has been reported. With a holdout values are those
+    on it at the trial's best evaluation on dev until then; they may become worse, and so may the best of all trials.
     """
     task, metric = split_metric(run.main_metric)
     curves = learning_curves(run, metric=metric, task=task)
+    if run.score_split == "holdout":
+        held_out = learning_curves(run, metric=metric, task=task, split="holdout")
+        curves["value"] = _at_best_on_dev(curves, held_out, run.direction)
     started = run.trials.set_index("trial_id")["started_at"]
     start_seconds = (started - started.min()).dt.total_seconds()
     curves["seconds"] = curves["seconds"] + curves["trial_id"].map(start_seconds).fillna(0.0).astype("float64")
@@ -108,9 +112,38 @@ def anytime(run: Run) -> pd.DataFrame:
     curves["examples_seen"] = seen.groupby(curves["trial_id"]).diff().fillna(seen).astype("int64")
     curves = curves.sort_values("seconds", kind="stable").reset_index(drop=True)
     curves["examples_seen"] = curves["examples_seen"].cumsum()
-    best = curves["value"].cummin() if run.direction == "minimize" else curves["value"].cummax()
-    curves["best_so_far"] = best.ffill()
+    if run.score_split == "holdout":
+        curves["best_so_far"] = _best_of_last(curves, run.direction)
+    else:
+        best = curves["value"].cummin() if run.direction == "minimize" else curves["value"].cummax()
+        curves["best_so_far"] = best.ffill()
     return curves[["seconds", "examples_seen", "trial_id", "metric", "value", "best_so_far"]]
+
+
+def _at_best_on_dev(on_dev: pd.DataFrame, held_out: pd.DataFrame, direction: Direction) -> pd.Series:
+    """For each row of curves on dev, the holdout's value at the trial's best evaluation until then."""
+    key = ["trial_id", "evaluation"]
+    values = on_dev[key].merge(held_out[[*key, "value"]], on=key, how="left")["value"].set_axis(on_dev.index)
+    scores = -on_dev["value"] if direction == "minimize" else on_dev["value"]
+    before = scores.groupby(on_dev["trial_id"]).transform(lambda of_trial: of_trial.cummax().shift())
+    is_better = before.isna() | (scores > before)
+    return values.where(is_better).groupby(on_dev["trial_id"]).ffill()
+
+
+def _best_of_last(curves: pd.DataFrame, direction: Direction) -> list[float]:
+    """The best of all trials' last values until each row."""
+    sign = -1.0 if direction == "minimize" else 1.0
+    last: dict[str, float] = {}
+    leader, found = "", []
+    for trial_id, value in zip(curves["trial_id"], curves["value"] * sign, strict=True):
+        before = last.get(trial_id, -np.inf)
+        last[trial_id] = before if np.isnan(value) else value
+        if trial_id == leader and last[trial_id] < before:
+            leader = max(last, key=lambda name: last[name])
+        elif last[trial_id] > last.get(leader, -np.inf):
+            leader = trial_id
+        found.append(sign * last[leader] if leader else np.nan)
+    return found
 
 
 def anytime_figure(frame: pd.DataFrame, against: Literal["seconds", "examples_seen"] = "seconds") -> go.Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -71,6 +71,11 @@ class Run:
     def direction(self) -> Direction:
         """Whether more or less of the main metric is better."""
         return self.objective.direction
+
+    @property
+    def score_split(self) -> Literal["dev", "holdout"]:
+        """The split that ``score`` and the columns ``best/*`` are measured on."""
+        return "holdout" if bool((self.metrics["split"] == "holdout").any()) else "dev"
 
     @property
     def is_running(self) -> bool:

@@ -95,10 +95,11 @@ def _key_figures(run: Run) -> list[tuple[str, str, str]]:
     best = best_trials(run, n=1)
     counts = run.trials["status"].value_counts()
     became = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
+    on = " on the holdout" if run.score_split == "holdout" else ""
     figures = [
-        (f"Best {run.main_metric}", wording.score(best["score"].iloc[0]), str(best["trial_id"].iloc[0]))
+        (f"Best {run.main_metric}{on}", wording.score(best["score"].iloc[0]), str(best["trial_id"].iloc[0]))
         if len(best) == 1
-        else (f"Best {run.main_metric}", "–", "one for each set of tasks" if len(best) else "no score yet"),
+        else (f"Best {run.main_metric}{on}", "–", "one for each set of tasks" if len(best) else "no score yet"),
         ("Trials", f"{len(run.trials):,}", became),
         ("Training time", wording.duration(run.trials["seconds"].sum()), "summed over trials"),
         ("Examples", wording.large(float(run.trials["examples_seen"].sum())), "summed over trials"),

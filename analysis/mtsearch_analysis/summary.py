@@ -61,6 +61,7 @@ def _what_won(run: Run) -> list[str]:
         return _what_won_of_each_task(run)
     winner = ranked.iloc[0]
     won = f"The best trial is {winner['trial_id']} with {run.main_metric} {score(winner['score'])}"
+    won += " on the holdout" if run.score_split == "holdout" else ""
     if pd.notna(winner["best/epoch"]):
         won += f" at epoch {winner['best/epoch']:g}"
     if len(ranked) == 1:

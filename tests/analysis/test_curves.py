@@ -67,6 +67,20 @@ def test_the_best_so_far_is_the_lowest_when_the_search_minimises(tmp_path: Path)
     assert anytime(run)["best_so_far"].tolist() == [0.5, 0.2, 0.2]
 
 
+def test_with_a_holdout_a_trial_counts_with_what_it_says_where_dev_is_best(tmp_path: Path) -> None:
+    dev = {("t0000", 1): 0.5, ("t0000", 2): 0.7, ("t0000", 3): 0.6, ("t0001", 4): 0.1}
+    holdout = {("t0000", 1): 0.8, ("t0000", 2): 0.4, ("t0000", 3): 0.9, ("t0001", 4): 0.45}
+    metrics = [
+        metric_row(trial, evaluation, value, split=split)
+        for split, values in (("dev", dev), ("holdout", holdout))
+        for (trial, evaluation), value in values.items()
+    ]
+    trials = [trial_row(0, 0.4, started_at=START), trial_row(1, 0.45, started_at=START)]
+    frame = anytime(load_run(write_tables(tmp_path, trials, metrics)))
+    assert frame["value"].tolist() == [0.8, 0.4, 0.4, 0.45]
+    assert frame["best_so_far"].tolist() == [0.8, 0.4, 0.4, 0.45]
+
+
 def test_a_diverged_report_does_not_hide_the_best_so_far(tmp_path: Path) -> None:
     metrics = [metric_row("t0000", 1, 0.5), metric_row("t0000", 2, math.nan)]
     run = load_run(write_tables(tmp_path, [trial_row(0, 0.5, started_at=START)], metrics))
