@@ -161,6 +161,9 @@ def run_search(
     folder = folder.resolve()
     _refuse_what_is_no_run(folder)
     scheduler = space.search.scheduler
+    is_new = not (folder / EVENTS).is_file()
+    # Before the folder is made: what cannot be started from shall leave none behind.
+    imported = read_warm_start(warm_start, space, data_hashes or {}) if warm_start is not None and is_new else None
     with EventLog(folder) as log:
         drop_request(folder)
         tables = Tables(folder, space.objectives, space.search.scored_tasks)
@@ -168,7 +171,7 @@ def run_search(
         for event in read_events(folder):
             state.apply(event)
             tables.add(event)
-        imported = _imported(warm_start, space, folder, state, data_hashes or {})
+        imported = imported or _imported(warm_start, space, folder, state, data_hashes or {})
         population = Population(scheduler, space, folder, state) if isinstance(scheduler, Pbt) else None
         ray_scheduler = build_scheduler(population or build_judge(scheduler, most_evaluations(space), state), state)
         extra = _extra_trials(space, folder, state, extra_trials, extra_seconds, in_process)

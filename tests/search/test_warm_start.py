@@ -12,7 +12,7 @@ from mtsearch.errors import RunError
 from mtsearch.search.events import Imported, Suggested, read_events
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.state import RunState, fold
-from mtsearch.search.tuner import _identity, _imported
+from mtsearch.search.tuner import _identity, _imported, run_search
 from mtsearch.search.warm_start import read_warm_start
 from tests.search.test_driver import Drive
 
@@ -187,6 +187,12 @@ def test_only_a_new_search_is_started_from_another_one(make_space: Make, earlier
     state.apply(imported)
     assert _imported(tmp_path / "gone", space, tmp_path, state, {}) is None
     assert _imported(None, space, tmp_path, begun, {}) is None
+
+
+def test_a_run_that_cannot_be_started_from_leaves_no_folder_behind(make_space: Make, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--from: must name a run folder"):
+        run_search(make_space(), tmp_path / "run", warm_start=tmp_path / "nowhere")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_defaults_can_be_tried_first(make_space: Make, tmp_path: Path) -> None:
