@@ -286,9 +286,10 @@ class Replicated:
         evaluations: how often it was evaluated on dev.
         best_epoch: of the best evaluation; None if there was none.
         seconds: of training and evaluation.
-        dev: all scores at the best evaluation; empty if there was none.
+        dev: all scores at the best evaluation; empty if there was none. On what remains of dev where some is held out.
         test: each task's metrics on test, and those over all tasks that have a test split.
         without_test: the tasks that have none, and why, in words; empty if all have.
+        may_pass: whether it failed by no fault of its own, so that whoever goes on tries it again.
     """
 
     time: float
@@ -306,6 +307,7 @@ class Replicated:
     dev: Mapping[str, float]
     test: Mapping[str, float]
     without_test: str
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

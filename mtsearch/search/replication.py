@@ -7,7 +7,10 @@ dev is what counts. That one checkpoint is scored on test, which nothing before 
 Compared are the best configs and the point that the search started from; then, on each task of whichever is the best of
 them on dev, that task trained alone with otherwise the same config. All have the same seeds, so that they are compared
 pair by pair (:mod:`mtsearch_analysis.replication`). Every finished training is an event: whoever goes on does what is
-missing.
+missing, and tries again what failed by no fault of its own.
+
+Where the search has a holdout, trainings have the same one: they see of dev what the trials saw, their best evaluation
+is chosen on it, and what is told of dev is of that part. The holdout itself is not told: it has chosen these configs.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from statistics import fmean
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from mtsearch.config.search import Replicate
 from mtsearch.config.space import Infeasible, SearchSpace
@@ -35,6 +38,7 @@ from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.search.cluster import connected, find_footprint, nodes
 from mtsearch.search.driver import Footprint
 from mtsearch.search.events import EVENTS, Event, EventLog, Replicated, ReplicationStarted, StopStatus, read_events
+from mtsearch.search.faults import Cause, cause_of, reason_of
 from mtsearch.search.observer import Observer
 from mtsearch.search.results import Tables, write_config
 from mtsearch.search.signals import stop_signals
@@ -58,6 +62,7 @@ __all__ = [
 
 _FIRST_SEED = 101
 _TOLD_FILE = "told.jsonl"
+_PASSING: frozenset[Cause] = frozenset({"surroundings", "disk"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Replication:
 
     Attributes:
         folder: the run folder, with the table of what was trained.
-        stopped: why it was stopped, in words; None if all is done.
+        stopped: why not all is done, in words; None if it is.
     """
 
     folder: Path
@@ -102,7 +107,8 @@ class Contestant:
         whole = Objective.of(space.search)
         if self.alone is None:
             return whole
-        return Objective(whole.metric if whole.metric.startswith(f"{self.alone}.") else "mean_score")
+        metric = whole.metric if whole.metric.startswith(f"{self.alone}.") else "mean_score"
+        return Objective(metric, holdout_ratio=whole.holdout_ratio)
 
 
 def contestants(state: RunState, space: SearchSpace, top: int) -> list[Contestant]:
@@ -193,7 +199,11 @@ def _missing(state: RunState, space: SearchSpace, asked: Replicate) -> Iterator[
 def _not_done(state: RunState, of: Sequence[Contestant], seeds: Sequence[int]) -> list[tuple[Contestant, int]]:
     # Seed by seed, so that what was interrupted can be compared.
     pairs = itertools.product(seeds, of)
-    return [(one, seed) for seed, one in pairs if (one.config_id, seed) not in state.replications]
+    return [(one, seed) for seed, one in pairs if not _is_done(state.replications.get((one.config_id, seed)))]
+
+
+def _is_done(replicated: Replicated | None) -> bool:
+    return replicated is not None and not replicated.may_pass
 
 
 def _winners(
@@ -235,7 +245,8 @@ def replicate_run(
         address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
 
     Raises:
-        RunError: the folder is no run, another driver has it, or no trial has a score.
+        RunError: the folder is no run, another driver has it, no trial has a score, or one of the best went on from
+            another trial's checkpoint.
         ResourceError: no machine has room for a training, or Ray cannot be reached.
         DataError: the data is not that of the search.
     """
@@ -251,6 +262,7 @@ def replicate_run(
             tables.add(event)
         if not state.rankings():
             raise RunError(f"{folder}: replicating needs a trial with a score, but no trial has one yet; run it first")
+        _refuse_lineage(folder, state, contestants(state, space, asked.top))
 
         def record(event: Event) -> None:
             log.append(event)
@@ -276,7 +288,24 @@ def replicate_run(
                 )
             finally:
                 tables.refresh(state, now=True)
-        return Replication(folder, signals[0] if signals else None)
+        return Replication(folder, signals[0] if signals else _failed_for_now(state))
+
+
+def _refuse_lineage(folder: Path, state: RunState, best: Sequence[Contestant]) -> None:
+    for one in best:
+        parent = None if one.trial_id is None else state.trials[one.trial_id].parent
+        if parent is not None:
+            raise RunError(
+                f"{folder}: what is replicated must have come of one config, but {one.trial_id}, one of the best, went "
+                f"on from {parent} under pbt; search near its config with another trial scheduler, and replicate that"
+            )
+
+
+def _failed_for_now(state: RunState) -> str | None:
+    number = sum(replicated.may_pass for replicated in state.replications.values())
+    if not number:
+        return None
+    return f"{number} training{'s' if number > 1 else ''} failed by no fault of {'their' if number > 1 else 'its'} own"
 
 
 def _unheard(reason: str) -> None:
@@ -316,8 +345,9 @@ def replicate(
     known = {**data_hashes, **_hashes(state)}
     for key, found in data_hashes.items():
         _check_data(key, known[key], found, "the data found here")
-    for config_id, seed in state.replications:
-        _delete_weights(folder / _place(config_id, seed))
+    for (config_id, seed), replicated in state.replications.items():
+        if _is_done(replicated):
+            _delete_weights(folder / _place(config_id, seed))
     whole = contestants(state, space, asked.top)
     start = next((one.config_id for one in whole if one.is_start), None)
     ranks = {one.config_id: one.rank for one in whole if one.rank is not None}
@@ -328,19 +358,19 @@ def replicate(
             for task, found in result["data"].items():
                 key = task, json.dumps(one.config["tasks"][task]["data"], sort_keys=True)
                 _check_data(key, known.setdefault(key, found["hash"]), found["hash"], found["where"])
-            record(
-                Replicated(
-                    time=time.time(),
-                    config_id=one.config_id,
-                    trial_id=one.trial_id,
-                    alone=one.alone,
-                    config=one.with_seed(seed),
-                    seed=seed,
-                    gpus=footprint.gpus,
-                    **{name: value for name, value in result.items() if name != "data"},
-                )
+            replicated = Replicated(
+                time=time.time(),
+                config_id=one.config_id,
+                trial_id=one.trial_id,
+                alone=one.alone,
+                config=one.with_seed(seed),
+                seed=seed,
+                gpus=footprint.gpus,
+                **{name: value for name, value in result.items() if name != "data"},
             )
-            _delete_weights(folder / _place(one.config_id, seed))
+            record(replicated)
+            if _is_done(replicated):
+                _delete_weights(folder / _place(one.config_id, seed))
         if interrupted:
             return
 
@@ -383,11 +413,9 @@ def _trained(
                     yield one, seed, ray.get(reference)
                 except RayError as error:
                     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-                    yield (
-                        one,
-                        seed,
-                        _ended("failed", f"its worker failed: {lines[-1] if lines else type(error).__name__}"),
-                    )
+                    reason = f"its worker failed: {lines[-1] if lines else type(error).__name__}"
+                    # What is raised there is told in another way, unless the worker could not even begin.
+                    yield one, seed, _ended("failed", reason, may_pass=not isinstance(error, RayTaskError))
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
@@ -399,6 +427,13 @@ def train_and_score(assignment: Assignment) -> dict[str, Any]:
     Returns:
         The values of :class:`mtsearch.search.events.Replicated` from ``status`` on, and ``data`` as a trial tells it.
     """
+    try:
+        return _train_and_score(assignment)
+    except Exception as error:
+        return _failed(error)
+
+
+def _train_and_score(assignment: Assignment) -> dict[str, Any]:
     from mtsearch.training.scoring import score
     from mtsearch.training.trained import TrainedModel
 
@@ -415,7 +450,7 @@ def train_and_score(assignment: Assignment) -> dict[str, Any]:
                     file.write(result[TOLD] + "\n")
                 data = json.loads(result[TOLD])["data"] or data
     if result["outcome"] == "failed":
-        return _ended("failed", result["reason"])
+        return _ended("failed", result["reason"], may_pass=result["cause"] in _PASSING)
     told = _told(place)
     last = told[max(told)]["report"]
     ended = _ended(
@@ -436,7 +471,7 @@ def train_and_score(assignment: Assignment) -> dict[str, Any]:
         )
         scores = score(model, "test", (), Path(assignment.data_root) if assignment.data_root else None)
     except MtsearchError as error:
-        return _ended("failed", f"its best evaluation could not be scored: {error}")
+        return _failed(error, "its best evaluation could not be scored: ")
     main = {task: next(iter(metrics.values())) for task, metrics in scores.metrics.items()}
     scored = [main[task] for task in assignment.objective.scored_tasks or assignment.config["tasks"] if task in main]
     test = {f"{task}.{name}": value for task, metrics in scores.metrics.items() for name, value in metrics.items()}
@@ -450,6 +485,10 @@ def train_and_score(assignment: Assignment) -> dict[str, Any]:
     }
 
 
+def _failed(error: Exception, doing: str = "") -> dict[str, Any]:
+    return _ended("failed", f"{doing}{reason_of(error)}", may_pass=cause_of(error) in _PASSING)
+
+
 def _ended(
     status: StopStatus,
     reason: str,
@@ -457,6 +496,7 @@ def _ended(
     evaluations: int = 0,
     seconds: float = 0.0,
     data: Mapping[str, Mapping[str, str]] | None = None,
+    may_pass: bool = False,
 ) -> dict[str, Any]:
     """What a training without a score came to."""
     return {
@@ -469,13 +509,14 @@ def _ended(
         "test": {},
         "without_test": "",
         "data": data or {},
+        "may_pass": may_pass,
     }
 
 
 def _told(place: Path) -> dict[int, dict[str, Any]]:
     """What all attempts of a training told, by evaluation; a line that a kill cut off is told again by the next."""
     told = {}
-    for file in sorted(place.glob(f"attempt-*/{_TOLD_FILE}")):
+    for file in sorted(place.glob(f"attempt-*/{_TOLD_FILE}"), key=lambda file: int(file.parent.name.split("-")[1])):
         for line in file.read_text(encoding="utf-8").splitlines():
             try:
                 each = json.loads(line)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import shutil
@@ -16,7 +17,7 @@ from mtsearch.config.search import Replicate
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import DataError, RunError
 from mtsearch.search import replication
-from mtsearch.search.events import Replicated, ReplicationStarted, Started, read_events
+from mtsearch.search.events import EventLog, Replicated, ReplicationStarted, Started, read_events
 from mtsearch.search.replication import (
     Contestant,
     contestants,
@@ -153,6 +154,22 @@ def test_tasks_alone_follow_once_the_best_on_dev_is_known(space: SearchSpace) ->
     assert is_complete(state, space)
 
 
+def test_what_failed_by_no_fault_of_its_own_is_still_missing(make_space: Callable[..., SearchSpace]) -> None:
+    space = make_space({"replicate": {"top": 1, "seeds": 1}})
+    state = fold(searched(0.7).events)
+    state.apply(replicated("start", 101, 0.4))
+    for may_pass in (True, False):
+        state.apply(replicated("t0000", 101, 0.0, status="failed", dev={}, test={}, may_pass=may_pass))
+        assert is_complete(state, space) is not may_pass
+
+
+def test_trainings_have_the_search_s_holdout_and_so_have_tasks_alone(make_space: Callable[..., SearchSpace]) -> None:
+    space = make_space({"holdout_ratio": 0.4})
+    config = {"tasks": {"pos": {}, "ner": {}}, "training": {"seed": 7}}
+    whole = Contestant("t0001", "t0001", config, 1)
+    assert {one.objective(space).holdout_ratio for one in (whole, *singles(whole))} == {0.4}
+
+
 def test_a_search_without_a_score_has_nothing_to_replicate(space: SearchSpace) -> None:
     assert is_complete(RunState(), space)
 
@@ -235,6 +252,25 @@ def test_what_a_training_raises_is_its_reason(assigned: Callable[..., Assignment
     assert ended["dev"] == ended["test"] == {}
 
 
+@pytest.mark.parametrize(
+    ("error", "may_pass"),
+    [(OSError(errno.ESTALE, "stale file handle"), True), (OSError(errno.ENOSPC, "full"), True), (KeyError("x"), False)],
+)
+def test_what_may_pass_is_told_from_what_may_not(
+    assigned: Callable[..., Assignment], monkeypatch: pytest.MonkeyPatch, error: Exception, may_pass: bool
+) -> None:
+    def raise_error(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("mtsearch.training.parts.build", lambda *_, **__: raise_error())
+    in_training = train_and_score(assigned())
+    monkeypatch.setattr(replication, "_told", raise_error)
+    monkeypatch.setattr(replication, "attempt", lambda _: (told for told in [{"outcome": "finished", "reason": ""}]))
+    in_scoring = train_and_score(assigned())
+    for ended in (in_training, in_scoring):
+        assert (ended["status"], ended["may_pass"]) == ("failed", may_pass)
+
+
 def test_a_training_that_diverges_at_once_has_no_score(assigned: Callable[..., Assignment], saboteur: Path) -> None:
     ended = train_and_score(assigned(plugins=[str(saboteur)], optimizer={"name": "saboteur", "how": "diverge"}))
     assert ended["status"] == "diverged"
@@ -299,3 +335,12 @@ def test_a_folder_that_is_no_run_or_has_no_score_is_refused(tmp_path: Path, spac
     (tmp_path / "events.jsonl").write_bytes(b"")
     with pytest.raises(RunError, match="replicating needs a trial with a score, but no trial has one yet"):
         replicate_run(space, tmp_path, Replicate())
+
+
+def test_what_came_of_several_configs_is_refused(tmp_path: Path, space: SearchSpace) -> None:
+    story = searched(0.3, 0.5).suggested(2, parent="t0001", replaces="t0000").reported(2, 2, 0.9)
+    with EventLog(tmp_path) as log:
+        for event in story.events:
+            log.append(event)
+    with pytest.raises(RunError, match="t0002, one of the best, went on from t0001 under pbt"):
+        replicate_run(space, tmp_path, Replicate(top=1))
