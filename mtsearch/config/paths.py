@@ -58,5 +58,5 @@ def _entries(entries: Mapping[str, Entry], slot: Slot, folder: Path) -> dict[str
 
 def _absolute(text: str, folder: Path) -> str:
     path = Path(text).expanduser()
-    is_path = text.startswith((".", "/", "~")) or (folder / path).exists()
+    is_path = text.startswith((".", "/", "~")) or (text != "" and (folder / path).exists())
     return os.path.abspath(folder / path) if is_path else text

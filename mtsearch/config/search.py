@@ -80,7 +80,13 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-StartPoint = Literal["defaults"] | dict[str, Any]
+def _is_start_point(value: Any) -> Any:
+    if value != "defaults" and not isinstance(value, dict):
+        raise ValueError(f"must be a mapping, or defaults, but got {value!r}")
+    return value
+
+
+StartPoint = Annotated[Literal["defaults"] | dict[str, Any], BeforeValidator(_is_start_point)]
 """A point to try first."""
 
 

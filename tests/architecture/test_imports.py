@@ -91,6 +91,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mtsearch.data.source",
         "mtsearch.training",
         "mtsearch_analysis.pareto",
+        "mtsearch_analysis.significance",
         "mtsearch_analysis.tables",
     ),
     "mtsearch.api": ("mtsearch.config", "mtsearch.training", "mtsearch.search", "mtsearch_analysis"),

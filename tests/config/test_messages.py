@@ -264,7 +264,7 @@ def test_searched_settings_of_a_task_need_no_scored_tasks() -> None:
             "{schedule: linear, schedule.patience: 1}",
             "x.yaml:6:44: search.start.0.schedule.patience: exists only where schedule = plateau",
         ),
-        ("3", "x.yaml:6:6: search.start.0: must be a mapping, but got 3"),
+        ("3", "x.yaml:6:6: search.start.0: must be a mapping, or defaults, but got 3"),
     ],
 )
 def test_a_start_point_that_is_not_of_the_space_is_located(start: str, message: str) -> None:
