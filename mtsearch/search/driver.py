@@ -84,9 +84,8 @@ def over(state: RunState, space: SearchSpace, now: float | None = None) -> str |
 
 def enough_trials(state: RunState, space: SearchSpace) -> str | None:
     """Why no further trial is to be suggested, in words; None if one is. Running ones go on."""
-    gpu_hours = (state.gpu_seconds - state.gpu_seconds_granted_from) / 3600
     budget = space.search.gpu_hours
-    if budget is not None and gpu_hours >= budget:
+    if budget is not None and (state.gpu_seconds - state.gpu_seconds_granted_from) / 3600 >= budget:
         return f"the budget of {budget:g} GPU hours is spent"
     examples = space.search.examples
     if examples is not None and state.examples_seen - state.examples_granted_from >= examples:
@@ -96,7 +95,7 @@ def enough_trials(state: RunState, space: SearchSpace) -> str | None:
     if space.grid_size is not None and len(state.trials) >= space.grid_size:
         one = space.grid_size == 1
         return "the grid's one point is tried" if one else f"all {space.grid_size} points of the grid are tried"
-    if len(state.feasible) < state.target:
+    if len(state.trials) < state.target or len(state.feasible) < state.target:  # the first spares counting them
         return None
     return "the one trial is done" if state.target == 1 else f"all {state.target} trials are done"
 
@@ -250,8 +249,9 @@ class Driver:
         )
 
     def _next_start(self) -> int | None:
-        used = {trial.start for trial in self.state.trials.values()}
-        return next((index for index in range(len(self._starts())) if index not in used), None)
+        starts = range(len(self._starts()))
+        used = {trial.start for trial in self.state.trials.values()} if starts else ()
+        return next((index for index in starts if index not in used), None)
 
     def _starts(self) -> Sequence[Mapping[str, Any]]:
         """The points to try first: those of the space, then an earlier run's best."""
