@@ -62,7 +62,7 @@ def run_ranks(config: dict[str, Any], folder: Path, data: Path, stop_after: int 
         }
         command = [sys.executable, "-c", RANK, json.dumps(config), str(folder), str(data), str(stop_after)]
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    said = [process.communicate(timeout=120) for process in processes]
+    said = [process.communicate(timeout=600) for process in processes]
     assert all(process.returncode == 0 for process in processes), said[0][1].decode() + said[1][1].decode()
     return [json.loads(out.decode().strip().splitlines()[-1]) for out, _ in said]
 
