@@ -1,0 +1,173 @@
+"""A real search on several machines, of which some are lost: see docs/RELIABILITY.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mtsearch.errors import RunError
+from mtsearch.search.events import Event, Reported, Retried, Started, read_events
+from tests.end_to_end.faulty import PLUGIN, SEARCH, Search, assert_same_tables, assert_sound, reports, write_space
+from tests.end_to_end.nodes import Node, bridge, why_no_nodes
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.skipif(why_no_nodes() is not None, reason=why_no_nodes() or "there can be nodes"),
+]
+
+NETWORK = "10.77.0"
+
+Add = Callable[..., Node]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[str]:
+    with bridge("mts-br0", NETWORK) as name:
+        yield name
+
+
+@pytest.fixture
+def add(network: str) -> Iterator[Add]:
+    """``add("n1")`` is a head, ``add("n2", head)`` joins it; what is left of them at the end is removed."""
+    nodes: list[Node] = []
+
+    def start(name: str, head: Node | None = None) -> Node:
+        address = f"{NETWORK}.{name.removeprefix('n')}"
+        # Each evaluation takes at least so long; no other fault of the plugin's is asked for.
+        slow = {"FAULTS": "/nowhere", "SECONDS": "0" if name == "n3" else "2"}
+        nodes.append(Node(name, address, network, None if head is None else head.address, slow))
+        return nodes[-1]
+
+    yield start
+    for node in reversed(nodes):
+        node.remove()
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    plugin = tmp_path_factory.mktemp("plugin") / "faulty_plugin.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    return tiny_config(plugins=[str(plugin)])
+
+
+def grid(place: Path, config: dict[str, Any]) -> Path:
+    """Four trials of four evaluations."""
+    place.mkdir(parents=True, exist_ok=True)
+    task = {"kind": "classification", "data": "sst5", "metrics": ["accuracy", "suffering"]}
+    optimizer = {"name": "adamw", "lr": {"choice": [1e-3, 2e-3, 3e-3, 4e-3]}}
+    return write_space(place / "space.yaml", config, tasks={"mood": task}, optimizer=optimizer, search=SEARCH)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config: dict[str, Any], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of the grid on this machine, to which nothing happens."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    space = grid(place, config)
+    search = Search("run", space, "--data", tiny_data, "--runs", place / "runs", faults=place, seconds=0)
+    try:
+        assert search.wait() == 0, search.said
+    finally:
+        search.end()
+    return place / "runs" / "tiny"
+
+
+def until(search: Search, folder: Path, what: Callable[[list[Event]], bool], seconds: float = 600) -> None:
+    """Wait for the run's events to come so far."""
+    end = time.monotonic() + seconds
+    while True:
+        with suppress(FileNotFoundError, RunError):
+            if what(list(read_events(folder))):
+                return
+        assert search.process.poll() is None, search.said
+        assert time.monotonic() < end, search.said
+        time.sleep(0.1)
+
+
+def told_on(node: str, events: list[Event]) -> set[str]:
+    """The trials that have reported from a node."""
+    there = {event.trial_id for event in events if isinstance(event, Started) and event.node == node}
+    return there & {event.trial_id for event in events if isinstance(event, Reported)}
+
+
+def start_on(head: Node, space: Path, data: Path, runs: Path) -> Search:
+    options = ("--data", data, "--runs", runs, "--address", f"{head.address}:6379")
+    return Search("run", space, *options, faults=space.parent, wrapper=head.wrapper)
+
+
+def test_a_worker_node_that_is_lost_costs_its_trial_what_it_did_since_its_last_report(
+    add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    head = add("n1")
+    worker = add("n2", head)
+    head.wait_for_nodes(2)
+    space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
+        until(search, folder, lambda events: bool(told_on("n2", events)))
+        worker.crash()
+        assert search.wait() == 0, search.said
+    finally:
+        search.end()
+    retried = [event for event in read_events(folder) if isinstance(event, Retried)]
+    assert len(retried) == 1
+    rows = pd.read_parquet(folder / "trials.parquet").set_index("trial_id")
+    assert rows.loc[retried[0].trial_id, "node"] == "n1"
+    assert (rows["attempts"] == 1).sum() == 3
+    assert_same_tables(folder, undisturbed)
+    assert_sound(folder)
+
+
+def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
+    add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    head = add("n1")
+    worker = add("n2", head)
+    head.wait_for_nodes(2)
+    space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
+        until(search, folder, lambda events: reports(events) >= 3)
+        head.crash()
+        search.wait(60)
+    finally:
+        search.end()
+    worker.remove()
+    before = reports(list(read_events(folder)))
+
+    other = add("n3")
+    other.wait_for_nodes(1)
+    again = start_on(other, space, tiny_data, tmp_path / "runs")
+    try:
+        assert again.wait() == 0, again.said
+    finally:
+        again.end()
+    assert reports(list(read_events(folder))) == 16 > before
+    assert_same_tables(folder, undisturbed)
+    assert_sound(folder)
+
+
+def test_a_node_that_loses_the_shared_path_fails_no_trial(
+    add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    head = add("n1")
+    worker = add("n2", head)
+    head.wait_for_nodes(2)
+    space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
+        until(search, folder, lambda events: bool(told_on("n2", events)))
+        assert worker.run("mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "runs")).returncode == 0
+        until(search, folder, lambda events: any(isinstance(event, Retried) for event in events))
+        assert worker.run("umount", str(tmp_path / "runs")).returncode == 0
+        assert search.wait() == 0, search.said
+    finally:
+        search.end()
+    assert_same_tables(folder, undisturbed)
+    assert_sound(folder)
