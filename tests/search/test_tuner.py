@@ -127,13 +127,14 @@ def test_a_population_goes_on_from_its_better_trials(
     space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     pbt = {"name": "pbt", "min_trials": 1, "share": 0.5}
-    settings = {"scheduler": pbt, "trials": 4, "algorithm": {"name": "random"}, "keep": {"best": 99}}
+    # Which of two is ahead is chance, and who is ahead is never replaced: hence so many.
+    settings = {"scheduler": pbt, "trials": 12, "algorithm": {"name": "random"}, "keep": {"best": 99}}
     outcome = run(space_of(settings, training={"epochs": 6}))
     assert outcome.is_finished
-    assert outcome.reason == "all 4 trials are done"
+    assert outcome.reason == "all 12 trials are done"
     trials = load_run(tmp_path / "run").trials.set_index("trial_id")
     successors = trials[trials["parent"].notna()]
-    assert len(trials) == 4 + len(successors)
+    assert len(trials) == 12 + len(successors)
     assert len(successors) == outcome.counts["pruned"] > 0
     for trial_id, row in successors.iterrows():
         parent = trials.loc[row["parent"]]
@@ -181,7 +182,7 @@ def test_a_finished_search_is_refused_and_can_be_extended(
 ) -> None:
     space = space_of({"trials": 1})
     run(space)
-    with pytest.raises(RunError, match=r"is finished \(the one trial is done\); go on with --trials \+N, or .* --name"):
+    with pytest.raises(RunError, match=r"is finished \(the one trial is done\); go on with --trials \+N or .* --name"):
         run(space)
     outcome = run(space, extra_trials=2)
     assert outcome.is_finished
