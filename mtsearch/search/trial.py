@@ -24,6 +24,8 @@ from ray._raylet import setproctitle  # type: ignore[attr-defined]
 from ray.tune.result import DONE
 
 from mtsearch.data.source import SplitName
+from mtsearch.errors import RunError
+from mtsearch.search.events import EVENTS
 from mtsearch.search.faults import Cause, cause_of, reason_of
 from mtsearch.search.ranks import RankError, Ranks
 from mtsearch.training.report import Objective
@@ -148,7 +150,7 @@ def attempt(assignment: Assignment, ranks: Ranks | None = None) -> Generator[dic
     number: int | None = None
     time.sleep(assignment.wait_seconds)
     try:
-        if os.path.isdir(assignment.run_folder):
+        if _is_seen(assignment):
             place = Path(assignment.run_folder) / assignment.place
             number = _claim(place)
             with (
@@ -162,20 +164,28 @@ def attempt(assignment: Assignment, ranks: Ranks | None = None) -> Generator[dic
                     logger.exception("the trial failed")
                     raise
         else:
-            failure = (
-                "surroundings",
-                f"{assignment.run_folder}: the run folder must be on storage that every node shares, "
-                f"but {platform.node()} does not see it",
-            )
+            failure = "surroundings", _unseen(assignment)
     except Exception as error:
         told = (error.cause, str(error)) if isinstance(error, RankError) else (cause_of(error), reason_of(error))
-        is_there = os.path.isdir(assignment.run_folder)  # else whatever was raised has that for its cause
-        failure = told if is_there else ("surroundings", told[1])
+        # Else whatever was raised has that for its cause.
+        failure = told if _is_seen(assignment) else ("surroundings", told[1])
     finally:
         free_memory()
     if failure is not None:
         cause, reason = failure
         yield {"outcome": "failed", "attempt": number, "cause": cause, "reason": reason, DONE: True}
+
+
+def _is_seen(assignment: Assignment) -> bool:
+    """Whether the run folder is there: a node that loses the shared path may see an empty folder in its place."""
+    return os.path.isfile(os.path.join(assignment.run_folder, EVENTS))
+
+
+def _unseen(assignment: Assignment) -> str:
+    return (
+        f"{assignment.run_folder}: the run folder must be on storage that every node shares, "
+        f"but {platform.node()} does not see it"
+    )
 
 
 def train_until(assignment: Assignment, evaluation: int) -> dict[str, Any]:
@@ -255,6 +265,8 @@ def train(assignment: Assignment, number: int) -> Generator[dict[str, Any]]:
     }
     with closing(fit(parts)) as reports:
         for report in reports:
+            if not _is_seen(assignment):
+                raise RunError(_unseen(assignment))  # its checkpoint is nowhere
             checkpoint = None
             if report.checkpoint is not None:
                 # The report of the checkpoint that we go on from is told once more; its files stay where they are.

@@ -97,12 +97,17 @@ class Node:
             start_new_session=True,
             env={**os.environ, **_RAY, **(environment or {})},
         )
+        while not self._children():  # the first process of the node
+            assert self._process.poll() is None, "the node has not begun"
+            time.sleep(0.01)
 
     @property
     def wrapper(self) -> tuple[str, ...]:
         """What starts a command inside."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return ("nsenter", f"--target={children[0]}", "--net", "--pid", "--mount", "--uts", "--")
+        return ("nsenter", f"--target={self._children()[0]}", "--net", "--pid", "--mount", "--uts", "--")
+
+    def _children(self) -> list[str]:
+        return Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside, to its end."""

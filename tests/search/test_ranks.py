@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from mtsearch.config.load import load_space
+from mtsearch.search.events import EVENTS
 from mtsearch.search.ranks import Ranks
 from mtsearch.search.trial import Assignment, attempt
 from mtsearch.training.report import Objective
@@ -33,6 +34,7 @@ def assign(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path
         tasks = {"similarity": {"kind": "pair_regression", "data": "stsb", "head": {"dropout": 0.0}}}
         training = {"precision": "fp32", "epochs": 3, **sections.pop("training", {})}
         made = tiny_config(encoder={**still, **sections.pop("encoder", {})}, tasks=tasks, training=training, **sections)
+        (tmp_path / EVENTS).touch()
         return Assignment(
             run_folder=str(tmp_path),
             place=place,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mtsearch.config.load import load_space
+from mtsearch.search.events import EVENTS
 from mtsearch.search.trial import Assignment, Trial, attempt, train_until
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
@@ -19,6 +20,7 @@ from mtsearch.training.report import Objective
 def assign(tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path) -> Callable[..., Assignment]:
     def make(train_on: tuple[str, ...] = ("train",), **sections: Any) -> Assignment:
         config = load_space(tiny_config(**sections)).single_config().model_dump(mode="json")
+        (tmp_path / EVENTS).touch()
         return Assignment(
             run_folder=str(tmp_path),
             place="trials/t0000",
@@ -175,13 +177,16 @@ def test_a_run_folder_that_is_not_there_or_goes_away_is_not_the_trials_doing(
     (failed,) = attempt(missing)
     assert (failed["outcome"], failed["cause"], failed["attempt"]) == ("failed", "surroundings", None)
     assert "must be on storage that every node shares" in failed["reason"]
-    (tmp_path / "shared").mkdir()
-    results = attempt(Assignment(**{**vars(assign()), "run_folder": str(tmp_path / "shared")}))
-    next(results)
-    (tmp_path / "shared").rename(tmp_path / "elsewhere")
-    (tmp_path / "shared").touch()  # in whose place nothing can be made
-    *_, failed = results
-    assert (failed["outcome"], failed["cause"], failed["attempt"]) == ("failed", "surroundings", 1)
+    for lost, leave in (("file", Path.touch), ("folder", Path.mkdir)):  # nothing can be made there; anything can
+        shared = tmp_path / lost
+        shared.mkdir()
+        (shared / EVENTS).touch()
+        results = attempt(Assignment(**{**vars(assign()), "run_folder": str(shared)}))
+        next(results)
+        shared.rename(tmp_path / f"{lost} elsewhere")
+        leave(shared)
+        *_, failed = results
+        assert (failed["outcome"], failed["cause"], failed["attempt"]) == ("failed", "surroundings", 1)
 
 
 def test_a_trial_in_micro_batches_says_and_saves_what_others_do(assign: Callable[..., Assignment]) -> None:
