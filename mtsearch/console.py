@@ -448,13 +448,13 @@ def outlook_table(outlooks: Sequence[Outlook]) -> Table:
     for outlook in outlooks:
         by_arm.setdefault(outlook.arm, []).append(outlook)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("algorithm+scheduler", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for outlook in next(iter(by_arm.values())):
-        table.add_column(f"best at {outlook.share:.0%}", justify="right", no_wrap=True)
+        table.add_column(f"at {outlook.share:.0%}", justify="right", no_wrap=True)
     for column in ("trials", "time"):
         table.add_column(column, justify="right", no_wrap=True)
     for arm, of_it in by_arm.items():
-        bests = [f"{o.best:.4f}" if math.isnan(o.high) else f"{o.best:.4f} ± {(o.high - o.low) / 2:.4f}" for o in of_it]
+        bests = [f"{o.best:.4f}" if math.isnan(o.high) else f"{o.best:.4f} ± {(o.high - o.low) / 2:.3f}" for o in of_it]
         table.add_row(arm, *bests, f"{of_it[-1].trials:.0f}", duration(of_it[-1].seconds))
     return table
 

@@ -49,7 +49,7 @@ from mtsearch_analysis.significance import t_interval
 __all__ = ["DEFAULT_ARMS", "Arm", "Curve", "Outlook", "Step", "arm_of", "compare_arms", "read_curves", "simulate"]
 
 _FEWEST_CURVES = 5
-_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the budget
+_SHARES = (0.25, 0.5, 1.0)  # of the budget
 
 
 @dataclass(frozen=True)
