@@ -306,7 +306,7 @@ def simulate(
     from mtsearch.api import simulate as replay
     from mtsearch.console import outlook_table
 
-    console.print("best score at shares of the budget, with the 95% interval of its mean over the seeds", soft_wrap=True)
+    console.print("best score at shares of the budget, with the 95% interval of its mean over seeds", soft_wrap=True)
     outlooks = replay(run_folder, arm or (), seeds=seeds, trials=trials, slots=slots, plugins=plugin or ())
     console.print(outlook_table(outlooks), soft_wrap=True)
 
