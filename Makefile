@@ -8,7 +8,7 @@ DIST ?= dist
 BIN := $(VENV)/bin
 BENCHMARKS := trainer trials overhead suggest sophiah surgery smart frozen gates export experts decoders joint scale
 
-# Two workers share the tests; those that start Ray stay together in one of them. Each computes with one thread.
+# Workers share the tests; those that share a Ray stay together in one of them. Each computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -38,8 +38,8 @@ check: lint  ## lint and types
 test: install  ## the tests that take seconds
 	$(PYTEST) -m 'not slow' -n 2 --dist loadgroup
 
-test-slow: install  ## the tests that take minutes
-	$(PYTEST) -m slow
+test-slow: install  ## the tests that take minutes, most of them waiting
+	$(PYTEST) -m slow -n 3 --dist loadgroup
 
 bench: install  ## the benchmarks, one after the other; wants an idle machine
 	@set -e; for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python benchmarks/$$name.py; done

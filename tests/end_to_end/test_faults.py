@@ -27,7 +27,7 @@ from tests.end_to_end.faulty import (
     write_space,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
 Begin = Callable[..., Search]
 

@@ -18,7 +18,7 @@ from tests.end_to_end.nodes import Node, bridge, why_no_nodes
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),
+    pytest.mark.xdist_group("nodes"),
     pytest.mark.skipif(why_no_nodes() is not None, reason=why_no_nodes() or "there can be nodes"),
 ]
 
