@@ -17,7 +17,7 @@ from mtsearch.config.search import Replicate
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import DataError, RunError
 from mtsearch.search import replication
-from mtsearch.search.events import EventLog, Replicated, ReplicationStarted, Started, read_events
+from mtsearch.search.events import EVENTS, EventLog, Replicated, ReplicationStarted, Started, read_events
 from mtsearch.search.replication import (
     Contestant,
     contestants,
@@ -208,6 +208,7 @@ def assigned(
     def assign(**sections: Any) -> Assignment:
         space = load_space(tiny_config(**sections))
         config = space.single_config().model_dump(mode="json")
+        (tmp_path / EVENTS).touch()
         return Assignment(str(tmp_path), "replications/x/seed-101", config, str(data_with_test), 1, 0.0, Objective())
 
     return assign
