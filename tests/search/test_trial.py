@@ -197,6 +197,7 @@ def test_a_trial_in_micro_batches_says_and_saves_what_others_do(assign: Callable
     assert {result["attempt"] for result in (started, first, second)} == {1}
 
 
+@pytest.mark.filterwarnings("ignore:This API is deprecated")  # older Ray, of its own logger
 def test_a_worker_is_called_by_its_trial_and_how_far_that_is_and_the_actor_by_the_run(
     assign: Callable[..., Assignment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
