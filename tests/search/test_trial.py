@@ -211,7 +211,7 @@ def test_a_worker_is_called_by_its_trial_and_how_far_that_is_and_the_actor_by_th
         actor.step()
         assert repr(actor) == f"trials of {tmp_path.name}"  # whichever they are
     finally:
-        actor.cleanup()
+        actor.stop()
     trial, tasks = f"ray::{tmp_path.name} t0000", "sentiment+paraphrase+similarity"
     begun = f"{trial} {tasks}"
     assert titles == [begun, begun, f"{begun} after epoch 1", f"ray::{tmp_path.name} t0001 {tasks}"]
