@@ -306,8 +306,8 @@ def simulate(
     from mtsearch.api import simulate as replay
     from mtsearch.console import outlook_table
 
-    console.print("best score at shares of the budget, with the 95% interval of its mean over seeds", soft_wrap=True)
     outlooks = replay(run_folder, arm or (), seeds=seeds, trials=trials, slots=slots, plugins=plugin or ())
+    console.print("best score at shares of the budget, with the 95% interval of its mean over seeds", soft_wrap=True)
     console.print(outlook_table(outlooks), soft_wrap=True)
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "duration",
     "export_lines",
     "grid_text",
+    "measured",
     "number",
     "objective_text",
     "outlook_table",
@@ -64,6 +65,11 @@ def duration(seconds: float) -> str:
 def size(num_bytes: float) -> str:
     """``91 MB``, ``1.2 GB``."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
+def measured(value: float) -> str:
+    """A metric's value: ``0.8249``; of a cost such as ``parameters``: ``22,863,366``."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 
 def number(value: Any) -> str:
@@ -404,7 +410,7 @@ def _print_front(console: Console, outcome: Outcome) -> None:
         table.add_column(f"{name} {'↑' if direction == 'maximize' else '↓'}", justify="right")
     table.add_column("parameters", overflow="fold")
     for trial in outcome.front[:_ROWS]:
-        values = (f"{value:.4f}" for value in trial.values)
+        values = map(measured, trial.values)
         table.add_row(f"  {trial.trial_id}", *values, Text(_params(trial.params)))
     if len(outcome.front) > _ROWS:
         table.add_row("  ..")
@@ -514,7 +520,7 @@ def print_outcome(
     elif outcome.best is None:
         pairs.append(("best", f"no trial has a score; the column stop_reason of {folder / 'trials.parquet'} says why"))
     else:
-        scores = ", ".join(f"{name} {value:.4f}" for name, value in outcome.scores.items() if name != "mean_score")
+        scores = ", ".join(f"{name} {measured(x)}" for name, x in outcome.scores.items() if name != "mean_score")
         pairs += [
             ("best", f"{outcome.best} with {outcome.score:.4f}: {scores}"),
             ("parameters", _params(outcome.params)),

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mtsearch.console import duration, number, print_pairs
+from mtsearch.console import duration, measured, number, print_pairs
 
 if TYPE_CHECKING:
     from mtsearch.search.status import BestTrial, Budget, OpenTrial, RunStatus
@@ -94,7 +94,7 @@ def _budget(name: str, budget: Budget) -> str:
 
 
 def _best(status: RunStatus, best: BestTrial) -> str:
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in best.scores.items() if name != status.metric)
+    scores = ", ".join(f"{name} {measured(value)}" for name, value in best.scores.items() if name != status.metric)
     when = "" if best.epoch is None else f" after epoch {best.epoch:g}"
     of = f" of {best.tasks}" if len(status.best) > 1 else ""
     broken = "" if best.is_admissible else "; it does not meet the constraints, but none does"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mtsearch.console import Watch, duration, grid_text, number, objective_text, print_outcome, size
+from mtsearch.console import Watch, duration, grid_text, measured, number, objective_text, print_outcome, size
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.state import RunState
 from mtsearch.search.tuner import FrontTrial, Outcome
@@ -228,3 +228,12 @@ def test_many_sets_of_tasks_are_cut() -> None:
     lines = conclusion(TRADED, ROWS * 20)
     assert sum("t0009" in line for line in lines) == 64
     assert ".." in lines
+
+
+def test_scores_have_four_places_and_costs_are_whole() -> None:
+    assert [measured(value) for value in (0.82494, -0.1, 153.2, 22_863_366.0)] == [
+        "0.8249",
+        "-0.1000",
+        "153.2000",
+        "22,863,366",
+    ]
