@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,6 @@ def add(network: str) -> Iterator[Add]:
     yield start
     for node in reversed(nodes):
         node.remove()
-
-
-@pytest.fixture
-def two(add: Add) -> tuple[Node, Node]:
-    """A head and a worker node."""
-    head = add("n1")
-    worker = add("n2", head)
-    head.wait_for_nodes(2)
-    return head, worker
 
 
 @pytest.fixture(scope="module")
@@ -105,26 +96,25 @@ def told_on(node: str, events: list[Event]) -> set[str]:
     return there & {event.trial_id for event in events if isinstance(event, Reported)}
 
 
-@contextmanager
-def searching(head: Node, space: Path, data: Path, runs: Path) -> Iterator[Search]:
-    """A search whose driver runs on the head; what is left of it at the end is killed."""
+def start_on(head: Node, space: Path, data: Path, runs: Path) -> Search:
     options = ("--data", data, "--runs", runs, "--address", f"{head.address}:6379")
-    search = Search("run", space, *options, faults=space.parent, wrapper=head.wrapper)
-    try:
-        yield search
-    finally:
-        search.end()
+    return Search("run", space, *options, faults=space.parent, wrapper=head.wrapper)
 
 
 def test_a_worker_node_that_is_lost_costs_its_trial_what_it_did_since_its_last_report(
-    two: tuple[Node, Node], config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+    add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    head, worker = two
+    head = add("n1")
+    worker = add("n2", head)
+    head.wait_for_nodes(2)
     space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
-    with searching(head, space, tiny_data, tmp_path / "runs") as search:
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
         until(search, folder, lambda events: bool(told_on("n2", events)))
         worker.crash()
         assert search.wait() == 0, search.said
+    finally:
+        search.end()
     retried = [event for event in read_events(folder) if isinstance(event, Retried)]
     assert len(retried) == 1
     rows = pd.read_parquet(folder / "trials.parquet").set_index("trial_id")
@@ -135,36 +125,49 @@ def test_a_worker_node_that_is_lost_costs_its_trial_what_it_did_since_its_last_r
 
 
 def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
-    add: Add, two: tuple[Node, Node], config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+    add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    head, worker = two
+    head = add("n1")
+    worker = add("n2", head)
+    head.wait_for_nodes(2)
     space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
-    with searching(head, space, tiny_data, tmp_path / "runs") as search:
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
         until(search, folder, lambda events: reports(events) >= 3)
         head.crash()
         search.wait(60)
+    finally:
+        search.end()
     worker.remove()
     before = reports(list(read_events(folder)))
 
     other = add("n3")
     other.wait_for_nodes(1)
-    with searching(other, space, tiny_data, tmp_path / "runs") as again:
+    again = start_on(other, space, tiny_data, tmp_path / "runs")
+    try:
         assert again.wait() == 0, again.said
+    finally:
+        again.end()
     assert reports(list(read_events(folder))) == 16 > before
     assert_same_tables(folder, undisturbed)
     assert_sound(folder)
 
 
 def test_a_node_that_loses_the_shared_path_fails_no_trial(
-    two: tuple[Node, Node], config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+    add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    head, worker = two
+    head = add("n1")
+    worker = add("n2", head)
+    head.wait_for_nodes(2)
     space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
-    with searching(head, space, tiny_data, tmp_path / "runs") as search:
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
         until(search, folder, lambda events: bool(told_on("n2", events)))
         assert worker.run("mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "runs")).returncode == 0
         until(search, folder, lambda events: any(isinstance(event, Retried) for event in events))
         assert worker.run("umount", str(tmp_path / "runs")).returncode == 0
         assert search.wait() == 0, search.said
+    finally:
+        search.end()
     assert_same_tables(folder, undisturbed)
     assert_sound(folder)
