@@ -1,6 +1,7 @@
 """Virtual machines on this one: a network, process, mount and host name space each, joined by a bridge.
 
-Killing one is a node crash: nothing in it survives, and nothing of it says goodbye. Wants root and Linux.
+Killing one is a node crash: nothing in it survives, and nothing of it says goodbye. The name spaces have no names, so
+that two sets of nodes do not meet, and all end with the process that made them. Wants root and Linux.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["Node", "bridge", "why_no_nodes"]
+__all__ = ["Network", "Node", "RayNode", "why_no_nodes"]
+
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 _SETUP = """
 hostname "$1"; shift
 mkdir -p /tmp/ray; mount -t tmpfs tmpfs /tmp/ray; mount -t tmpfs tmpfs /dev/shm
-"$@" & wait $!
+read -r # until the node is joined to its network
+"$@" < /dev/null & wait $!
 """  # the shell is process 1 of the node: it must reap
 
 _RAY = {
@@ -35,90 +38,142 @@ def why_no_nodes() -> str | None:
     """Why there can be no virtual nodes here; None if there can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "virtual nodes want root on Linux"
-    missing = [name for name in ("ip", "nsenter", "unshare", "hostname") if shutil.which(name) is None]
+    missing = [name for name in ("ip", "nsenter", "unshare", "setpriv", "hostname") if shutil.which(name) is None]
     if missing:
         return f"virtual nodes want the program {missing[0]}"
-    allowed = subprocess.run(["unshare", "--net", "--pid", "--fork", "true"], capture_output=True, check=False)
-    return "virtual nodes want the right to make name spaces" if allowed.returncode else None
+    make = ("unshare", "--net", "--pid", "--fork", "ip", "link", "add", "bridge", "type", "bridge")
+    made = subprocess.run(make, capture_output=True, text=True, check=False)
+    return f"virtual nodes want the right to make name spaces and bridges: {made.stderr}" if made.returncode else None
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
-@contextmanager
-def bridge(name: str, network: str) -> Iterator[str]:
-    """A bridge for nodes, with an address of its own: ``10.77.0`` gives 10.77.0.254."""
-    _ip("link", "add", name, "type", "bridge")
-    try:
-        _ip("address", "add", f"{network}.254/24", "dev", name)
-        _ip("link", "set", name, "up")
-        yield name
-    finally:
-        _ip("link", "delete", name)
+class _Spaces:
+    """A process in name spaces of its own, which live as long as it does."""
+
+    def __init__(self, kinds: tuple[str, ...], *command: str, environment: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [*_DIES_WITH_US, "unshare", *kinds, "--fork", "--kill-child", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+        while not self._children():
+            assert self._process.poll() is None, "the name spaces have not been made"
+            time.sleep(0.01)
+
+    def _children(self) -> list[str]:
+        return Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+
+    @property
+    def pid(self) -> str:
+        """The first process inside, as the outside numbers it."""
+        return self._children()[0]
+
+    def crash(self) -> None:
+        """End everything inside at once."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
 
 
-class Node:
-    """A machine with one core for Ray.
+class Network(_Spaces):
+    """A bridge in a network name space of its own, that nodes are joined to.
 
     Args:
-        name: its host name, and that of its network name space.
-        address: its own.
-        bridge: that it is joined to.
-        head: address of the head node; None for the head.
+        prefix: the first three numbers of its addresses; its own ends in 254.
+    """
+
+    def __init__(self, prefix: str = "10.77.0") -> None:
+        super().__init__(("--net",), "sleep", "infinity")
+        self.prefix = prefix
+        self.ip("link", "add", "bridge", "type", "bridge")
+        self.ip("address", "add", f"{prefix}.254/24", "dev", "bridge")
+        for device in ("bridge", "lo"):
+            self.ip("link", "set", device, "up")
+
+    def ip(self, *arguments: str) -> None:
+        """Run ``ip`` on the bridge's side."""
+        _run("nsenter", f"--target={self.pid}", "--net", "ip", *arguments)
+
+    def join(self, pid: str, address: str) -> None:
+        """Give a process's network name space an ``eth0`` that is joined to the bridge."""
+        device = f"v{pid}"
+        self.ip("link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", pid)
+        self.ip("link", "set", device, "master", "bridge", "up")
+        inside = ("nsenter", f"--target={pid}", "--net", "ip")
+        _run(*inside, "address", "add", f"{address}/24", "dev", "eth0")
+        for inner in ("eth0", "lo"):
+            _run(*inside, "link", "set", inner, "up")
+        _run(*inside, "route", "add", "default", "via", f"{self.prefix}.254")
+
+
+class Node(_Spaces):
+    """A machine that runs a command.
+
+    Args:
+        network: that it is joined to.
+        number: it is named ``n1`` and so on, and its address ends in this.
+        command: that it runs; the node ends with it.
         environment: further variables of all that runs there.
     """
 
     def __init__(
-        self,
-        name: str,
-        address: str,
-        bridge: str,
-        head: str | None = None,
-        environment: Mapping[str, str] | None = None,
+        self, network: Network, number: int, *command: str, environment: Mapping[str, str] | None = None
     ) -> None:
-        self.address = address
-        self._name = name
-        _ip("netns", "add", name)
-        _ip("link", "add", f"{name}-out", "type", "veth", "peer", "name", "eth0", "netns", name)
-        _ip("link", "set", f"{name}-out", "master", bridge, "up")
-        _ip("-n", name, "address", "add", f"{address}/24", "dev", "eth0")
-        for device in ("eth0", "lo"):
-            _ip("-n", name, "link", "set", device, "up")
-        where = ["--head", "--port=6379", "--include-dashboard=false"] if head is None else [f"--address={head}:6379"]
-        ray = [str(Path(sys.executable).with_name("ray")), "start", *where, f"--node-ip-address={address}", "--block"]
-        ray += ["--num-cpus=1", "--object-store-memory=100000000"]
-        space = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--mount-proc"]
-        self._process = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{name}", *space, "bash", "-c", _SETUP, "_", name, *ray],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, **_RAY, **(environment or {})},
-        )
-        while not self._children():  # the first process of the node
-            assert self._process.poll() is None, "the node has not begun"
-            time.sleep(0.01)
+        self.name = f"n{number}"
+        self.address = f"{network.prefix}.{number}"
+        self._environment = {**_RAY, **(environment or {})}
+        kinds = ("--net", "--pid", "--mount", "--uts", "--mount-proc")
+        super().__init__(kinds, "bash", "-c", _SETUP, "_", self.name, *command, environment=self._environment)
+        network.join(self.pid, self.address)
+        gate = self._process.stdin
+        assert gate is not None
+        gate.write(b"\n")
+        gate.close()
 
     @property
     def wrapper(self) -> tuple[str, ...]:
         """What starts a command inside."""
-        return ("nsenter", f"--target={self._children()[0]}", "--net", "--pid", "--mount", "--uts", "--")
-
-    def _children(self) -> list[str]:
-        return Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return ("nsenter", f"--target={self.pid}", "--net", "--pid", "--mount", "--uts", "--")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside, to its end."""
         return subprocess.run(
             [*self.wrapper, *command],
-            env={**os.environ, **_RAY},
+            env={**os.environ, **self._environment},
             capture_output=True,
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
         )
+
+
+class RayNode(Node):
+    """A machine with one core for Ray.
+
+    Args:
+        network: that it is joined to.
+        number: see `Node`.
+        head: the head node that it joins; None for a head.
+        environment: further variables of all that runs there.
+    """
+
+    def __init__(
+        self, network: Network, number: int, head: Node | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        where = ["--head", "--port=6379", "--include-dashboard=false"]
+        if head is not None:
+            where = [f"--address={head.address}:6379"]
+        ray = [str(Path(sys.executable).with_name("ray")), "start", *where]
+        ray += [f"--node-ip-address={network.prefix}.{number}", "--block"]
+        ray += ["--num-cpus=1", "--object-store-memory=100000000"]
+        super().__init__(network, number, *ray, environment=environment)
 
     def wait_for_nodes(self, number: int, seconds: float = 240) -> None:
         """Until the cluster that this one is in has so many."""
@@ -129,15 +184,3 @@ class Node:
             assert self._process.poll() is None, "the node has ended"
             assert time.monotonic() < end, f"{told.stdout}\n{told.stderr}"
             time.sleep(1)
-
-    def crash(self) -> None:
-        """End everything in it at once."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-    def remove(self) -> None:
-        """Crash it, and leave nothing of its network."""
-        self.crash()
-        subprocess.run(["ip", "netns", "delete", self._name], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "delete", f"{self._name}-out"], check=False, capture_output=True)

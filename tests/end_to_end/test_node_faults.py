@@ -14,7 +14,7 @@ import pytest
 from mtsearch.errors import RunError
 from mtsearch.search.events import Event, Reported, Retried, Started, read_events
 from tests.end_to_end.faulty import PLUGIN, SEARCH, Search, assert_same_tables, assert_sound, reports, write_space
-from tests.end_to_end.nodes import Node, bridge, why_no_nodes
+from tests.end_to_end.nodes import Network, Node, RayNode, why_no_nodes
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,32 +22,30 @@ pytestmark = [
     pytest.mark.skipif(why_no_nodes() is not None, reason=why_no_nodes() or "there can be nodes"),
 ]
 
-NETWORK = "10.77.0"
-
-Add = Callable[..., Node]
+Add = Callable[..., RayNode]
 
 
 @pytest.fixture(scope="module")
-def network() -> Iterator[str]:
-    with bridge("mts-br0", NETWORK) as name:
-        yield name
+def network() -> Iterator[Network]:
+    network = Network()
+    yield network
+    network.crash()
 
 
 @pytest.fixture
-def add(network: str) -> Iterator[Add]:
-    """``add("n1")`` is a head, ``add("n2", head)`` joins it; what is left of them at the end is removed."""
-    nodes: list[Node] = []
+def add(network: Network) -> Iterator[Add]:
+    """``add(1)`` is a head, ``add(2, head)`` joins it; what is left of them at the end is crashed."""
+    nodes: list[RayNode] = []
 
-    def start(name: str, head: Node | None = None) -> Node:
-        address = f"{NETWORK}.{name.removeprefix('n')}"
+    def start(number: int, head: RayNode | None = None) -> RayNode:
         # Each evaluation takes at least so long; no other fault of the plugin's is asked for.
-        slow = {"FAULTS": "/nowhere", "SECONDS": "0" if name == "n3" else "2"}
-        nodes.append(Node(name, address, network, None if head is None else head.address, slow))
+        slow = {"FAULTS": "/nowhere", "SECONDS": "0" if number == 3 else "2"}
+        nodes.append(RayNode(network, number, head, slow))
         return nodes[-1]
 
     yield start
     for node in reversed(nodes):
-        node.remove()
+        node.crash()
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +102,8 @@ def start_on(head: Node, space: Path, data: Path, runs: Path) -> Search:
 def test_a_worker_node_that_is_lost_costs_its_trial_what_it_did_since_its_last_report(
     add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    head = add("n1")
-    worker = add("n2", head)
+    head = add(1)
+    worker = add(2, head)
     head.wait_for_nodes(2)
     space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
     search = start_on(head, space, tiny_data, tmp_path / "runs")
@@ -127,8 +125,8 @@ def test_a_worker_node_that_is_lost_costs_its_trial_what_it_did_since_its_last_r
 def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
     add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    head = add("n1")
-    worker = add("n2", head)
+    head = add(1)
+    worker = add(2, head)
     head.wait_for_nodes(2)
     space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
     search = start_on(head, space, tiny_data, tmp_path / "runs")
@@ -138,10 +136,10 @@ def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
         search.wait(60)
     finally:
         search.end()
-    worker.remove()
+    worker.crash()
     before = reports(list(read_events(folder)))
 
-    other = add("n3")
+    other = add(3)
     other.wait_for_nodes(1)
     again = start_on(other, space, tiny_data, tmp_path / "runs")
     try:
@@ -156,8 +154,8 @@ def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
 def test_a_node_that_loses_the_shared_path_fails_no_trial(
     add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    head = add("n1")
-    worker = add("n2", head)
+    head = add(1)
+    worker = add(2, head)
     head.wait_for_nodes(2)
     space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
     search = start_on(head, space, tiny_data, tmp_path / "runs")
