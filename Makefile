@@ -21,7 +21,7 @@ install: $(VENV)/installed  ## the virtual environment, with everything in it
 
 $(VENV)/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --constraint $(CONSTRAINTS) --editable '.[offline,hub,cmaes,postgresql,spacy,wordnet,test]'
+	$(BIN)/pip install --constraint $(CONSTRAINTS) --editable '.[offline,hub,figures,cmaes,postgresql,spacy,wordnet,test]'
 	@touch $@
 
 format: install  ## rewrite the code as the linter wants it

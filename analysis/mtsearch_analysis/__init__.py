@@ -12,6 +12,7 @@
 from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
 from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict
+from mtsearch_analysis.images import save_figures
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import pareto_figure, pareto_front
@@ -37,6 +38,7 @@ __all__ = [
     "replication_table",
     "replication_tests",
     "replication_verdict",
+    "save_figures",
     "summarise",
     "task_set_table",
     "task_table",
