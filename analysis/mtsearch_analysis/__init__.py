@@ -13,7 +13,7 @@ from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
 from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict
 from mtsearch_analysis.images import save_figures
-from mtsearch_analysis.load import Run, load_run
+from mtsearch_analysis.load import Run, Runs, load_run, load_runs
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import pareto_figure, pareto_front
 from mtsearch_analysis.replication import replication_table, replication_tests, replication_verdict
@@ -23,6 +23,7 @@ from mtsearch_analysis.task_sets import task_set_table
 
 __all__ = [
     "Run",
+    "Runs",
     "anytime",
     "anytime_figure",
     "best_trials",
@@ -32,6 +33,7 @@ __all__ = [
     "early_order_verdict",
     "learning_curves",
     "load_run",
+    "load_runs",
     "parallel_figure",
     "pareto_figure",
     "pareto_front",

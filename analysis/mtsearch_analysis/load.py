@@ -1,8 +1,9 @@
-"""A run folder as pandas frames, finished or not."""
+"""Run folders as pandas frames, finished or not: one, or several with their rows under one another."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from mtsearch_analysis.tables import (
-    GATES,
-    INTERFERENCE,
     LESS_IS_BETTER,
     METRICS,
-    REPLICATIONS,
+    TABLES,
     TRIALS,
     Direction,
     Objective,
@@ -25,7 +24,7 @@ from mtsearch_analysis.tables import (
     split_metric,
 )
 
-__all__ = ["Run", "load_run"]
+__all__ = ["Run", "Runs", "load_run", "load_runs"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,33 @@ class Run:
         return "minimize" if split_metric(metric)[1] in LESS_IS_BETTER else "maximize"
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Several runs, and their tables with a first column ``run`` that says whose row it is.
+
+    Iterating gives each :class:`Run`. A column that only some runs have is null in the others' rows; where runs
+    disagree on the type of a setting, it is text in all of them.
+
+    Args:
+        by_name: the runs in the order in which they were given. A name is the folder's, with as much of the path
+            before it as tells runs of the same name apart: ``seed13/baseline``.
+        trials: as in :class:`Run`, and likewise the other tables.
+    """
+
+    by_name: Mapping[str, Run]
+    trials: pd.DataFrame
+    metrics: pd.DataFrame
+    interference: pd.DataFrame
+    gates: pd.DataFrame
+    replications: pd.DataFrame
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.by_name.values())
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+
 def load_run(path: str | Path) -> Run:
     """Reads a run folder; a search that is still writing to it is not disturbed.
 
@@ -151,21 +177,80 @@ def load_run(path: str | Path) -> Run:
         ValueError: a file in it can't be read, or a table is newer than this code or lacks a column.
     """
     folder = Path(path)
+    return _run(folder, _read_tables(folder))
+
+
+def load_runs(paths: Iterable[str | Path]) -> Runs:
+    """Reads several run folders, each as :func:`load_run` does.
+
+    Args:
+        paths: the run folders, each once.
+
+    Raises:
+        FileNotFoundError: as for one run.
+        ValueError: as for one run; there is no path, or two are of the same folder.
+    """
+    folders = [Path(path) for path in paths]
+    if not folders:
+        raise ValueError("it takes at least one run folder")
+    names = _names(folders)
+    read = [_read_tables(folder) for folder in folders]
+    return Runs(
+        by_name={name: _run(folder, tables) for name, folder, tables in zip(names, folders, read, strict=True)},
+        **{
+            table.name: _to_pandas(_concatenated([(name, tables[table.name]) for name, tables in zip(names, read, strict=True)]))
+            for table in TABLES
+        },
+    )
+
+
+def _read_tables(folder: Path) -> dict[str, pa.Table]:
+    """Every table by its name; those that a run need not have are empty where it has none."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such run folder; pass the folder that holds {TRIALS.file}")
-    trials = _read_table(TRIALS, folder)
-    metrics = _read_table(METRICS, folder)
+    return {
+        table.name: (_read_table if table in (TRIALS, METRICS) else _read_if_there)(table, folder) for table in TABLES
+    }
+
+
+def _run(folder: Path, tables: Mapping[str, pa.Table]) -> Run:
     return Run(
         path=folder,
-        trials=_to_pandas(trials),
-        metrics=_to_pandas(metrics),
-        interference=_to_pandas(_read_if_there(INTERFERENCE, folder)),
-        gates=_to_pandas(_read_if_there(GATES, folder)),
-        replications=_to_pandas(_read_if_there(REPLICATIONS, folder)),
-        objective=Objective.from_schema(trials.schema),
+        **{name: _to_pandas(values) for name, values in tables.items()},
+        objective=Objective.from_schema(tables[TRIALS.name].schema),
         space=_read_yaml(folder / "resolved.yaml"),
         environment=_read_json(folder / "environment.json"),
     )
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """The shortest ends of the paths that tell the folders apart."""
+    resolved = [folder.resolve() for folder in folders]
+    twice = next((folder for folder in resolved if resolved.count(folder) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{folders[resolved.index(twice)]}: given more than once; leave one out")
+    names = [folder.name for folder in resolved]
+    depth = 1
+    while len(set(names)) < len(names):
+        depth += 1
+        longer = ["/".join(folder.parts[-depth:]) for folder in resolved]
+        names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
+    return names
+
+
+def _concatenated(tables: list[tuple[str, pa.Table]]) -> pa.Table:
+    types: dict[str, set[pa.DataType]] = {}
+    for _, table in tables:
+        for column in table.schema:
+            types.setdefault(column.name, set()).add(column.type)
+    as_text = {name for name, found in types.items() if pa.string() in found and len(found - {pa.null()}) > 1}
+    pieces = []
+    for name, table in tables:
+        for position, column in enumerate(table.schema):
+            if column.name in as_text:
+                table = table.set_column(position, column.name, table.column(position).cast(pa.string()))
+        pieces.append(table.add_column(0, "run", pa.array([name] * table.num_rows, pa.string())))
+    return pa.concat_tables(pieces, promote_options="permissive")
 
 
 def _read_if_there(table: Table, folder: Path) -> pa.Table:

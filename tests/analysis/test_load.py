@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from mtsearch_analysis.load import Run, load_run
+from mtsearch_analysis.load import Run, load_run, load_runs
 from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Objective
 from tests.analysis.run_folders import metric_row, trial_row, write_run, write_tables
 
@@ -200,3 +200,40 @@ def test_a_broken_description_is_refused_in_one_line(tmp_path: Path, file: str, 
     with pytest.raises(ValueError, match=f"{file}: {rule}") as refused:
         load_run(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_several_runs_are_one_table_that_says_whose_row_it_is(tmp_path: Path) -> None:
+    first = write_tables(tmp_path / "a", [trial_row(0, 0.5, **{"config/lr": 0.1})], [metric_row("t0000", 1, 0.5)])
+    rows = [trial_row(0, 0.25, **{"config/k": 2}), trial_row(1, 0.75, **{"config/k": 3})]
+    second = write_tables(tmp_path / "b", rows, [metric_row("t0001", 1, 0.75)])
+    runs = load_runs([first, str(second)])
+    assert [run.name for run in runs] == list(runs.by_name) == ["a", "b"]
+    assert list(runs.trials.columns[:2]) == ["run", "trial_id"]
+    assert list(zip(runs.trials["run"], runs.trials["score"], strict=True)) == [("a", 0.5), ("b", 0.25), ("b", 0.75)]
+    assert runs.trials["config/lr"].isna().tolist() == [False, True, True]
+    assert runs.trials["config/k"].dtype == pd.Int64Dtype()
+    assert list(zip(runs.metrics["run"], runs.metrics["value"], strict=True)) == [("a", 0.5), ("b", 0.75)]
+    assert runs.gates.empty
+    assert "run" in runs.gates
+
+
+def test_a_setting_that_is_a_word_in_one_run_and_a_number_in_another_is_text(tmp_path: Path) -> None:
+    folders = [
+        write_tables(tmp_path / str(i), [trial_row(0, **{"config/patience": value})], [])
+        for i, value in enumerate(["auto", 3])
+    ]
+    assert load_runs(folders).trials["config/patience"].tolist() == ["auto", "3"]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    places = ("x/baseline", "y/baseline", "y/quick")
+    folders = [write_tables(tmp_path / place, [trial_row(0)], []) for place in places]
+    assert list(load_runs(folders).by_name) == ["x/baseline", "y/baseline", "quick"]
+
+
+def test_no_run_and_a_run_twice_are_refused(tmp_path: Path) -> None:
+    folder = write_tables(tmp_path / "a", [trial_row(0)], [])
+    with pytest.raises(ValueError, match="at least one"):
+        load_runs([])
+    with pytest.raises(ValueError, match="more than once"):
+        load_runs([folder, tmp_path / "b" / ".." / "a"])
