@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +152,6 @@ class Driver:
         self._heard: dict[str, float] = {}
         self._longest_wait: float | None = None
         self._failures_in_a_row = 0
-        self._gone: set[str] = set()
         self._data_hashes = dict(data_hashes)
         self._warnings: SimpleQueue[str] = SimpleQueue() if warnings is None else warnings
         self._rows_made: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -165,7 +164,7 @@ class Driver:
         self.fault: MtsearchError | None = None
         for trial in state.trials.values():
             self._check_data(trial, trial.data)
-        retain(folder, state, space.search.keep, space.objectives, self._gone)
+        self._with_weights = self._retain(state.trials.values())
 
     @property
     def max_retries(self) -> int:
@@ -465,7 +464,7 @@ class Driver:
         self._forget(trial_id)
         self.record(Stopped(time=time.time(), trial_id=trial_id, status=status, reason=reason))
         self._proposals.tell(self.state.trials[trial_id])
-        retain(self._folder, self.state, self._space.search.keep, self._space.objectives, self._gone)
+        self._with_weights = self._retain([*self._with_weights, self.state.trials[trial_id]])
         if status == "interrupted":
             return
         self._failures_in_a_row = self._failures_in_a_row + 1 if status in ("failed", "infeasible") else 0
@@ -477,6 +476,9 @@ class Driver:
                     "command goes on with other trials"
                 )
             )
+
+    def _retain(self, trials: Iterable[TrialState]) -> list[TrialState]:
+        return retain(self._folder, trials, self.state, self._space.search.keep, self._space.objectives)
 
     def _end(self, fault: MtsearchError) -> None:
         """Have the search end with this error, and what runs be interrupted."""

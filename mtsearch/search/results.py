@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -274,42 +274,48 @@ def config_leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
             yield f"{prefix}{key}", value
 
 
-def kept(state: RunState, keep: Keep, objectives: Mapping[str, Direction]) -> list[TrialState]:
-    """The trials whose weights stay: the best of those that stopped, the Pareto front, and every one that goes on.
+def kept(
+    trials: Iterable[TrialState], state: RunState, keep: Keep, objectives: Mapping[str, Direction]
+) -> list[TrialState]:
+    """The trials whose weights stay, of these that have stopped: the best, and the Pareto front.
 
     The best are as many of each ranking: where sets of tasks are not compared, of each set.
     """
-    stopped = ([trial for trial in ranking if not trial.is_open] for ranking in state.rankings())
-    best = [trial for ranking in stopped for trial in ranking[: keep.best]]
-    front = [trial for trial in state.front(objectives) if trial not in best] if keep.front else []
-    return best + front + state.open
+    stopped = [trial for trial in trials if not trial.is_open]
+    best = [trial for ranking in state.rankings(stopped) for trial in ranking[: keep.best]]
+    return best + [trial for trial in state.front(objectives, stopped) if keep.front and trial not in best]
 
 
-def retain(folder: Path, state: RunState, keep: Keep, objectives: Mapping[str, Direction], gone: set[str]) -> None:
+def retain(
+    folder: Path, trials: Iterable[TrialState], state: RunState, keep: Keep, objectives: Mapping[str, Direction]
+) -> list[TrialState]:
     """Delete the weights that need not stay.
 
     Of a trial that stopped among the best, or that no other beats on all objectives, the best and the last checkpoint
-    stay; of other stopped trials none. One that another has beaten stays beaten, so nothing is missed later.
+    stay; of other stopped trials none; of those that run, all.
 
     Args:
         folder: the run folder.
+        trials: which may have weights.
         state: what is known of the search.
         keep: what the search asks for.
         objectives: what is searched for, with its direction.
-        gone: trials without weights, so that no disk is looked at for them again; added to.
+
+    Returns:
+        The stopped trials that keep theirs. One that others have beaten stays beaten, so that whoever asks again need
+        ask for these alone, and for those that have stopped since.
     """
-    staying = {trial.trial_id for trial in kept(state, keep, objectives)}
-    for trial in state.trials.values():
-        if trial.is_open or trial.trial_id in gone:
-            continue
-        best_and_last = {trial.best_checkpoint, trial.last_checkpoint} if trial.trial_id in staying else set()
+    trials = [trial for trial in trials if not trial.is_open]
+    staying = kept(trials, state, keep, objectives)
+    names = {trial.trial_id for trial in staying}
+    for trial in trials:
+        best_and_last = {trial.best_checkpoint, trial.last_checkpoint} if trial.trial_id in names else set()
         for checkpoint in trial_folder(folder, trial.trial_id).glob("attempt-*/checkpoints/*"):
             if str(checkpoint.relative_to(folder)) not in best_and_last:
                 shutil.rmtree(checkpoint, ignore_errors=True)
             elif not keep.predictions:
                 (checkpoint / "predictions.parquet").unlink(missing_ok=True)
-        if not best_and_last:
-            gone.add(trial.trial_id)
+    return staying
 
 
 def retain_attempt(folder: Path, trial: TrialState) -> None:

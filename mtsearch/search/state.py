@@ -406,15 +406,18 @@ class RunState:
     def _merit(self, trial: TrialState) -> tuple[bool, float]:
         return self.is_admissible(trial), trial.score
 
-    def rankings(self) -> list[list[TrialState]]:
+    def rankings(self, among: Iterable[TrialState] | None = None) -> list[list[TrialState]]:
         """The trials with a score, best first, whatever became of them; those that can be compared are one list.
 
         That is all of them, or if scores are means over each trial's own tasks those with the same tasks. Trials that
         meet the constraints come before those that do not. Ties go to the trial that saw fewer examples, then to the
         one suggested first, as in the report.
+
+        Args:
+            among: rank these alone; None for all.
         """
         contests: dict[str, list[tuple[bool, float, TrialState]]] = {}
-        for trial in self.trials.values():
+        for trial in self.trials.values() if among is None else among:
             if trial.best_score is not None and trial.status != "infeasible":
                 contest = trial.tasks if self.scores_own_tasks else ""
                 contests.setdefault(contest, []).append((*self._merit(trial), trial))
@@ -422,9 +425,9 @@ class RunState:
             scored.sort(key=lambda row: (not row[0], -row[1], row[2].examples_seen, row[2].number))
         return [[trial for *_, trial in scored] for scored in contests.values()]
 
-    def ranking(self) -> list[TrialState]:
+    def ranking(self, among: Iterable[TrialState] | None = None) -> list[TrialState]:
         """All rankings, one after the other."""
-        return list(itertools.chain.from_iterable(self.rankings()))
+        return list(itertools.chain.from_iterable(self.rankings(among)))
 
     def winner(self) -> TrialState | None:
         """The best trial; None if no trial has a score or meets the constraints, or no one of them is best of all."""
@@ -433,12 +436,18 @@ class RunState:
             return None
         return rankings[0][0]
 
-    def front(self, objectives: Mapping[str, Direction]) -> list[TrialState]:
+    def front(self, objectives: Mapping[str, Direction], among: Iterable[TrialState] | None = None) -> list[TrialState]:
         """The completed trials on the Pareto front, best first, of those that meet the constraints.
 
         None where there is one objective.
+
+        Args:
+            objectives: what is searched for, with its direction.
+            among: the front of these alone; None for all.
         """
-        completed = [trial for trial in self.ranking() if trial.status == "completed" and self.is_admissible(trial)]
+        completed = [
+            trial for trial in self.ranking(among) if trial.status == "completed" and self.is_admissible(trial)
+        ]
         if len(objectives) < 2 or not completed:
             return []
         values = np.array([trial.objective_values(objectives) for trial in completed])

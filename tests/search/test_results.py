@@ -201,11 +201,13 @@ def test_only_the_best_stopped_trials_keep_weights_and_open_ones_keep_all(tmp_pa
     story.stopped(4, "interrupted")
     assert len(checkpoints(tmp_path, story.events)) == 10
     state = fold(story.events)
-    gone: set[str] = set()
-    retain(tmp_path, state, Keep(best=2), OBJECTIVES, gone)
-    assert [trial.trial_id for trial in kept(state, Keep(best=2), OBJECTIVES)] == ["t0001", "t0002", "t0003", "t0004"]
+    staying = retain(tmp_path, state.trials.values(), state, Keep(best=2), OBJECTIVES)
+    assert [trial.trial_id for trial in staying] == ["t0001", "t0002"]
     assert there(tmp_path) == [f"t000{number}/{evaluation}" for number in (1, 2, 3, 4) for evaluation in (1, 2)]
-    assert gone == {"t0000"}
+    story.stopped(3, "completed").stopped(4, "completed")  # worse than those that stay
+    state = fold(story.events)
+    assert retain(tmp_path, [*staying, *list(state.trials.values())[3:]], state, Keep(best=2), OBJECTIVES) == staying
+    assert there(tmp_path) == [f"t000{number}/{evaluation}" for number in (1, 2) for evaluation in (1, 2)]
 
 
 def test_of_each_set_of_tasks_that_is_ranked_apart_the_best_keep_weights(tmp_path: Path) -> None:
@@ -213,9 +215,9 @@ def test_of_each_set_of_tasks_that_is_ranked_apart_the_best_keep_weights(tmp_pat
     for number, (tasks, score) in enumerate([("a", 0.8), ("a+b", 0.5), ("a+b", 0.6), ("a", 0.9)]):
         story.suggested(number, tasks=tasks).reported(number, 1, score).stopped(number, "completed")
     state = fold(story.events)
-    assert {trial.number for trial in kept(state, Keep(best=1), OBJECTIVES)} == {2, 3}
+    assert {trial.number for trial in kept(state.trials.values(), state, Keep(best=1), OBJECTIVES)} == {2, 3}
     state.scores_own_tasks = False
-    assert {trial.number for trial in kept(state, Keep(best=1), OBJECTIVES)} == {3}
+    assert {trial.number for trial in kept(state.trials.values(), state, Keep(best=1), OBJECTIVES)} == {3}
 
 
 def test_the_table_has_a_trials_tasks_and_which_ones_are_scored(tmp_path: Path) -> None:
@@ -233,10 +235,12 @@ def test_trials_on_the_front_keep_their_weights_beside_the_best(tmp_path: Path) 
     events = traded_off().events
     checkpoints(tmp_path, events)
     state = fold(events)
-    ids = [trial.trial_id for trial in kept(state, Keep(best=1), TWO_OBJECTIVES)]
-    assert ids == ["t0002", "t0000", "t0004"]  # the best, the rest of the front, the one that runs
-    assert [trial.trial_id for trial in kept(state, Keep(best=1, front=False), TWO_OBJECTIVES)] == ["t0002", "t0004"]
-    retain(tmp_path, state, Keep(best=1), TWO_OBJECTIVES, set())
+    ids = [trial.trial_id for trial in kept(state.trials.values(), state, Keep(best=1), TWO_OBJECTIVES)]
+    assert ids == ["t0002", "t0000"]  # the best, and the rest of the front
+    assert [
+        trial.trial_id for trial in kept(state.trials.values(), state, Keep(best=1, front=False), TWO_OBJECTIVES)
+    ] == ["t0002"]
+    retain(tmp_path, state.trials.values(), state, Keep(best=1), TWO_OBJECTIVES)
     assert there(tmp_path) == ["t0000/1", "t0002/1", "t0004/1"]
 
 
@@ -245,7 +249,8 @@ def test_a_kept_trial_keeps_its_best_and_last_checkpoint_alone(tmp_path: Path) -
     story.reported(0, 1, 0.1).reported(0, 2, 0.9).reported(0, 3, 0.2, (2, 0.9)).reported(0, 4, 0.2, (2, 0.9))
     story.stopped(0, "pruned")
     checkpoints(tmp_path, story.events)
-    retain(tmp_path, fold(story.events), Keep(best=1, predictions=False), OBJECTIVES, set())
+    state = fold(story.events)
+    retain(tmp_path, state.trials.values(), state, Keep(best=1, predictions=False), OBJECTIVES)
     assert there(tmp_path) == ["t0000/2", "t0000/4"]
     assert not list(tmp_path.rglob("predictions.parquet"))
 
@@ -253,5 +258,6 @@ def test_a_kept_trial_keeps_its_best_and_last_checkpoint_alone(tmp_path: Path) -
 def test_nothing_is_kept_if_nothing_is_asked_for(tmp_path: Path) -> None:
     story = Story().begun().suggested(0).reported(0, 1, 0.1).stopped(0, "completed")
     checkpoints(tmp_path, story.events)
-    retain(tmp_path, fold(story.events), Keep(best=0), OBJECTIVES, set())
+    state = fold(story.events)
+    retain(tmp_path, state.trials.values(), state, Keep(best=0), OBJECTIVES)
     assert there(tmp_path) == []
