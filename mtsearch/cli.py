@@ -21,6 +21,8 @@ from rich.console import Console
 
 from mtsearch import __version__
 from mtsearch.errors import DataError, MtsearchError, RunError
+from mtsearch.launching.commands import launch
+from mtsearch.options import AddressOption, DataOption, FromOption, NameOption, RunsOption, SetOption, SpaceArgument
 
 if TYPE_CHECKING:
     from mtsearch.search.status import RunStatus
@@ -37,20 +39,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(launch)
 console = Console()
 _LINES = 1024  # of standard input that are predicted together
 _STORAGE_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
-SpaceArgument = Annotated[str, typer.Argument(help="A YAML file, or a shipped space such as baseline.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set optimizer.lr=3e-5. May be repeated."),
-]
-DataOption = Annotated[
-    str | None, typer.Option(help="The folder of data sets [env: MTSEARCH_DATA]; else the hub, or the sample corpus.")
-]
-RunsOption = Annotated[Path, typer.Option(help="The folder of run folders.")]
-NameOption = Annotated[str | None, typer.Option(help="The run folder's name, if not the space's.")]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder, a checkpoint in one, or an export.")]
 TrialOption = Annotated[str, typer.Option(help="Which trial of a run folder.")]
 PluginOption = Annotated[
@@ -58,7 +51,6 @@ PluginOption = Annotated[
     typer.Option(help="A module that the model was trained with; loading it runs its code. May be repeated."),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be running.")]
-AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to use: auto, or HOST:PORT.")]
 
 
 @app.command()
@@ -70,9 +62,7 @@ def run(
     runs: RunsOption = Path("runs"),
     trials: Annotated[str | None, typer.Option(metavar="+N", help="So many trials more than before.")] = None,
     time: Annotated[str | None, typer.Option(metavar="+T", help="So much more time, such as +2h or +30m.")] = None,
-    from_: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Start from what an earlier run found.")
-    ] = None,
+    from_: FromOption = None,
     address: AddressOption = None,
 ) -> None:
     """Search a space; on the folder of an unfinished run of the same space, go on with it."""

@@ -104,11 +104,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "mtsearch.search.checkup",
     ),
     "mtsearch.console": ("mtsearch.doctor", "mtsearch.config", "mtsearch.training", "mtsearch.search"),
+    "mtsearch.options": (),
+    "mtsearch.launching": ("mtsearch.api", "mtsearch.config", "mtsearch.search"),
+    "mtsearch.launching.commands": ("mtsearch.console", "mtsearch.launching", "mtsearch.options"),
     "mtsearch.cli": (
         "mtsearch",
         "mtsearch.api",
         "mtsearch.config",
         "mtsearch.console",
+        "mtsearch.launching.commands",
+        "mtsearch.options",
         "mtsearch.overview",
         "mtsearch.doctor",
         "mtsearch.repeat",
@@ -125,9 +130,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "mlflow": ("mtsearch.search.trackers.mlflow",),
     "optuna": ("mtsearch.search",),
     "ray": ("mtsearch.search",),
-    "rich": ("mtsearch.cli", "mtsearch.console", "mtsearch.overview"),
+    "rich": ("mtsearch.cli", "mtsearch.console", "mtsearch.launching.commands", "mtsearch.overview"),
     "spacy": ("mtsearch.tags.spacy",),
-    "typer": ("mtsearch.cli",),
+    "typer": ("mtsearch.cli", "mtsearch.launching.commands", "mtsearch.options"),
     "wandb": ("mtsearch.search.trackers.wandb",),
 }
 

