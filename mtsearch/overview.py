@@ -73,7 +73,7 @@ def _driver(status: RunStatus) -> str:
         case "unknown":
             return f"not seen: {who}; it has not said that it left, and whether it runs is not seen from this machine"
         case "gone" if status.ended:
-            return f"gone: {who}"
+            return f"has left: {who}"
     return f"gone without a word, killed or crashed: {who}"
 
 
