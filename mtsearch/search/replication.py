@@ -23,9 +23,10 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import fmean
 from typing import Any
 
@@ -36,8 +37,18 @@ from mtsearch.config.search import Replicate
 from mtsearch.config.space import Infeasible, SearchSpace
 from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.search.cluster import connected, find_footprint, nodes
+from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Footprint
-from mtsearch.search.events import EVENTS, Event, EventLog, Replicated, ReplicationStarted, StopStatus, read_events
+from mtsearch.search.events import (
+    EVENTS,
+    Event,
+    EventLog,
+    Replicated,
+    ReplicationStarted,
+    StopStatus,
+    Warned,
+    read_events,
+)
 from mtsearch.search.faults import Cause, cause_of, reason_of
 from mtsearch.search.observer import Observer
 from mtsearch.search.results import Tables, write_config
@@ -272,22 +283,34 @@ def replicate_run(
                 observer.on_event(event, state)
             tables.refresh(state)
 
-        with connected(address), stop_signals(_unheard) as signals, stop_requests(folder, signals.append):
+        warnings: SimpleQueue[str] = SimpleQueue()
+
+        def record_warnings() -> None:
+            while not warnings.empty():
+                record(Warned(time=time.time(), text=warnings.get()))
+
+        with (
+            connected(address),
+            stop_signals(_unheard) as signals,
+            stop_requests(folder, signals.append),
+            ExitStack() as leaving,
+        ):
             footprint = find_footprint(space.resources, nodes(), asked.top * asked.seeds, space.search.concurrency)
-            try:
-                replicate(
-                    state,
-                    space,
-                    folder,
-                    asked,
-                    record=record,
-                    footprint=footprint,
-                    data_root=data_root,
-                    data_hashes=data_hashes or {},
-                    interrupted=signals,
-                )
-            finally:
-                tables.refresh(state, now=True)
+            leaving.callback(record_warnings)
+            if space.search.copy_to is not None:
+                leaving.callback(Copies(folder, space.search.copy_to, warnings.put).close)
+            leaving.callback(tables.refresh, state, now=True)
+            replicate(
+                state,
+                space,
+                folder,
+                asked,
+                record=record,
+                footprint=footprint,
+                data_root=data_root,
+                data_hashes=data_hashes or {},
+                interrupted=signals,
+            )
         return Replication(folder, signals[0] if signals else _failed_for_now(state))
 
 

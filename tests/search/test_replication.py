@@ -314,11 +314,13 @@ def test_a_search_replicates_its_best_and_goes_on_with_what_is_missing(
     # One seed more, by the command of its own: nothing that is done is done again, and the search is as it was.
     started = len([event for event in read_events(folder) if isinstance(event, Started)])
     before = done()
-    more = replicate_run(space, folder, Replicate(top=1, seeds=3), data_root=data_with_test)
+    copied = load_space({**config, "search": {**asked, "copy_to": (tmp_path / "copies").as_uri()}})
+    more = replicate_run(copied, folder, Replicate(top=1, seeds=3), data_root=data_with_test)
     assert more.stopped is None
     assert done()[: len(before)] == before
     assert {seed for _, seed in done()[len(before) :]} == {103}
     assert len(done()) == len(before) + 4
+    assert len(pd.read_parquet(tmp_path / "copies" / "run" / "replications.parquet")) == len(done())
     assert len([event for event in read_events(folder) if isinstance(event, Started)]) == started
     table = replication_table(load_run(folder)).query("metric == 'mean_score' and split == 'dev'")
     assert table["num_seeds"].tolist() == [3, 3]
