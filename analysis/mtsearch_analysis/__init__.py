@@ -10,37 +10,67 @@
 """
 
 from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
+from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, run_table
+from mtsearch_analysis.cost import cost_figure, cost_table
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
-from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict
+from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, regret_figure, stopping_regret
+from mtsearch_analysis.effects import effect_figure, interaction_figure, interactions, marginal_effects
 from mtsearch_analysis.images import save_figures
+from mtsearch_analysis.importance import importance_figure, parameter_importance
 from mtsearch_analysis.load import Run, Runs, load_run, load_runs
 from mtsearch_analysis.parallel import parallel_figure
-from mtsearch_analysis.pareto import pareto_figure, pareto_front
+from mtsearch_analysis.pareto import (
+    hypervolume,
+    hypervolume_curve,
+    hypervolume_figure,
+    pareto_figure,
+    pareto_front,
+)
 from mtsearch_analysis.replication import replication_table, replication_tests, replication_verdict
 from mtsearch_analysis.report import write_report
+from mtsearch_analysis.settings import Range, Setting, searched_settings
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.task_sets import task_set_table
 
 __all__ = [
+    "Range",
     "Run",
     "Runs",
+    "Setting",
     "anytime",
     "anytime_figure",
+    "anytime_of_runs",
+    "anytime_of_runs_figure",
     "best_trials",
     "compare",
+    "cost_figure",
+    "cost_table",
     "curve_figure",
     "early_order_table",
     "early_order_verdict",
+    "effect_figure",
+    "hypervolume",
+    "hypervolume_curve",
+    "hypervolume_figure",
+    "importance_figure",
+    "interaction_figure",
+    "interactions",
     "learning_curves",
     "load_run",
     "load_runs",
+    "marginal_effects",
     "parallel_figure",
+    "parameter_importance",
     "pareto_figure",
     "pareto_front",
+    "regret_figure",
     "replication_table",
     "replication_tests",
     "replication_verdict",
+    "run_table",
     "save_figures",
+    "searched_settings",
+    "stopping_regret",
     "summarise",
     "task_set_table",
     "task_table",

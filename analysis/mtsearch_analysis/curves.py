@@ -16,6 +16,8 @@ from mtsearch_analysis.tables import STATUSES, Direction, split_metric
 
 __all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves"]
 
+_MOST_RUNGS = 8
+
 
 def learning_curves(run: Run, metric: str = "mean_score", task: str = "", split: str = "dev") -> pd.DataFrame:
     """One metric of every trial over its evaluations, long, in the trials' order.
@@ -47,6 +49,8 @@ def learning_curves(run: Run, metric: str = "mean_score", task: str = "", split:
 def curve_figure(frame: pd.DataFrame) -> go.Figure:
     """Learning curves over epochs, coloured by what became of each trial, the winner's drawn over them.
 
+    Dotted lines are the rungs: where trials were stopped early, unless that was almost everywhere.
+
     Args:
         frame: what :func:`learning_curves` gives, or some of its rows.
     """
@@ -66,6 +70,9 @@ def curve_figure(frame: pd.DataFrame) -> go.Figure:
         if winner["trial_id"].nunique() > 1:
             name = "best of its tasks"
         figure.add_trace(_curves(winner, name=name, line={"color": WINNER_COLOUR, "width": 3.0}, opacity=1.0))
+    rungs = frame[frame["status"] == "pruned"].groupby("trial_id")["epoch"].max().unique()
+    for epoch in rungs if len(rungs) <= _MOST_RUNGS else []:
+        figure.add_vline(x=float(epoch), line={"dash": "dot", "color": STATUS_COLOURS["pruned"], "width": 1})
     return lay_out(
         figure,
         height_px=420,
@@ -96,28 +103,38 @@ def anytime(run: Run) -> pd.DataFrame:
     """The best main metric so far after each report of the search, in the order in which they came.
 
     Columns: ``seconds`` (since the first trial was assigned; a trial's own clock is added to its start, so the
-    time it lay interrupted is not in it), ``examples_seen`` (by all trials until then), ``trial_id``,
-    ``metric``, ``value`` and ``best_so_far``. Empty while nothing has been reported. With a holdout values are those
-    on it at the trial's best evaluation on dev until then; they may become worse, and so may the best of all trials.
+    time it lay interrupted is not in it), ``gpu_seconds`` and ``examples_seen`` (of all trials until then),
+    ``trial_id``, ``metric``, ``value`` and ``best_so_far``. Empty while nothing has been reported. With a holdout
+    values are those on it at the trial's best evaluation on dev until then; they may become worse, and so may the best
+    of all trials.
     """
     task, metric = split_metric(run.main_metric)
     curves = learning_curves(run, metric=metric, task=task)
     if run.score_split == "holdout":
         held_out = learning_curves(run, metric=metric, task=task, split="holdout")
         curves["value"] = _at_best_on_dev(curves, held_out, run.direction)
-    started = run.trials.set_index("trial_id")["started_at"]
+    about = run.trials.set_index("trial_id")
+    gpus = (about["gpu_seconds"] / about["seconds"]).fillna(0.0).astype("float64")
+    num_gpus = curves["trial_id"].map(gpus).astype("float64")
+    curves["gpu_seconds"] = _increments(curves["seconds"], curves["trial_id"]) * num_gpus
+    started = about["started_at"]
     start_seconds = (started - started.min()).dt.total_seconds()
     curves["seconds"] = curves["seconds"] + curves["trial_id"].map(start_seconds).fillna(0.0).astype("float64")
-    seen = curves["examples_seen"].astype("int64")
-    curves["examples_seen"] = seen.groupby(curves["trial_id"]).diff().fillna(seen).astype("int64")
+    curves["examples_seen"] = _increments(curves["examples_seen"].astype("int64"), curves["trial_id"]).astype("int64")
     curves = curves.sort_values("seconds", kind="stable").reset_index(drop=True)
-    curves["examples_seen"] = curves["examples_seen"].cumsum()
+    for column in ("gpu_seconds", "examples_seen"):
+        curves[column] = curves[column].cumsum()
     if run.score_split == "holdout":
         curves["best_so_far"] = _best_of_last(curves, run.direction)
     else:
         best = curves["value"].cummin() if run.direction == "minimize" else curves["value"].cummax()
         curves["best_so_far"] = best.ffill()
-    return curves[["seconds", "examples_seen", "trial_id", "metric", "value", "best_so_far"]]
+    return curves[["seconds", "gpu_seconds", "examples_seen", "trial_id", "metric", "value", "best_so_far"]]
+
+
+def _increments(values: pd.Series, trial_ids: pd.Series) -> pd.Series:
+    """What each report of a trial adds to the one before."""
+    return values.groupby(trial_ids).diff().fillna(values)
 
 
 def _at_best_on_dev(on_dev: pd.DataFrame, held_out: pd.DataFrame, direction: Direction) -> pd.Series:

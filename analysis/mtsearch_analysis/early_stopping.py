@@ -1,4 +1,4 @@
-"""Whether early scores told the final order: how safe it was to stop trials early."""
+"""Whether early scores told the final order: how safe it was to stop trials early, or would have been."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import math
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from scipy.stats import kendalltau
 
 from mtsearch_analysis.curves import learning_curves
 from mtsearch_analysis.load import Run
+from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, lay_out
 from mtsearch_analysis.tables import split_metric
 from mtsearch_analysis.wording import count
 
-__all__ = ["early_order_table", "early_order_verdict"]
+__all__ = ["early_order_table", "early_order_verdict", "regret_figure", "stopping_regret"]
 
 _FEWEST = 5  # completed trials of which anything is said
 _MOST_ROWS = 8
+_REGRETS = ["evaluation", "trials", "kept", "regret", "low", "high", "share_saved"]
 _COLUMNS = ["evaluation", "stopped", "trials", "tau", "in_order", "winner_rank", "is_beyond_chance"]
 
 
@@ -40,13 +43,7 @@ def early_order_table(run: Run) -> pd.DataFrame:
     """
     if run.ranks_apart() or run.metrics.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    task, metric = split_metric(run.main_metric)
-    curves = learning_curves(run, metric=metric, task=task)
-    sign = -1.0 if run.direction == "minimize" else 1.0
-    of_completed = curves[curves["status"] == "completed"]
-    scores = of_completed.pivot(index="trial_id", columns="evaluation", values="value") * sign
-    final = run.trials.set_index("trial_id")["score"].astype("float64") * sign
-    last = of_completed.groupby("trial_id")["evaluation"].max()
+    scores, final, last = _full_curves(run)
     stopped = run.trials.loc[run.trials["status"] == "pruned", "evaluations"].value_counts().sort_index()
     rows = []
     for evaluation in _evaluations(stopped.index.tolist(), int(last.max()) if len(last) else 0):
@@ -70,6 +67,98 @@ def early_order_table(run: Run) -> pd.DataFrame:
             )
         )
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def stopping_regret(
+    run: Run,
+    reduction_factor: float = 3.0,
+    *,
+    num_resamples: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What it would have cost to go on with only the best trials after each evaluation, by the recorded full curves.
+
+    It replays one rung on the completed trials of a run in which none was stopped early: of n trials that went beyond
+    the evaluation the best ⌈n / ``reduction_factor``⌉ there are kept. What search schedulers with several rungs, and
+    algorithms that propose other trials, would have come to is ``mtsearch simulate``'s to say.
+
+    Columns: ``evaluation``; ``trials`` compared; ``kept``; ``regret`` (how much worse the best of the kept ones is in
+    the end than the best of all; 0 where the winner is kept), from ``low`` to ``high`` its percentile interval over
+    resampled trials; and ``share_saved`` (of all their evaluations, those that would not have been made).
+    Empty where trials were stopped early, trials with different tasks are ranked apart, or fewer than 5 completed.
+
+    Args:
+        run: the run.
+        reduction_factor: one in this many goes on; more than 1.
+        num_resamples: of the trials, with replacement.
+        confidence: of the interval.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: the reduction factor is not above 1.
+    """
+    if reduction_factor <= 1:
+        raise ValueError(f"reduction_factor > 1 must hold, but got reduction_factor={reduction_factor}")
+    was_used = bool((run.trials["status"] == "pruned").any())
+    if was_used or run.ranks_apart() or run.metrics.empty:
+        return pd.DataFrame(columns=_REGRETS)
+    scores, final, last = _full_curves(run)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for evaluation in scores.columns[:-1]:
+        compared = scores.index[(last > evaluation) & scores[evaluation].notna()]
+        number = len(compared)
+        if number < _FEWEST:
+            continue
+        early = scores.loc[compared, evaluation].to_numpy("float64")
+        at_end = final.loc[compared].to_numpy("float64")
+        lengths = last.loc[compared].to_numpy("int64")
+        kept = math.ceil(number / reduction_factor)
+        resamples = rng.integers(number, size=(num_resamples, number))
+        regrets = [_regret(early[drawn], at_end[drawn], kept) for drawn in resamples]
+        low, high = np.quantile(regrets, [(1 - confidence) / 2, (1 + confidence) / 2])
+        needed = lengths[_best(early, kept)].sum() + int(evaluation) * (number - kept)
+        share_saved = 1 - needed / lengths.sum()
+        rows.append((int(evaluation), number, kept, _regret(early, at_end, kept), low, high, share_saved))
+    return pd.DataFrame(rows, columns=_REGRETS)
+
+
+def regret_figure(frame: pd.DataFrame) -> go.Figure:
+    """The regret of stopping after each evaluation, with its interval, and what it would have saved.
+
+    Args:
+        frame: what :func:`stopping_regret` gives.
+    """
+    if frame.empty:
+        return empty_figure("It takes 5 completed trials, and none that was stopped early.")
+    regret = frame["regret"].to_numpy("float64")
+    figure = go.Figure(
+        go.Scatter(
+            x=frame["evaluation"].to_numpy("int64"),
+            y=regret,
+            mode="lines+markers",
+            line={"color": STATUS_COLOURS["completed"], "width": 2},
+            marker={"size": 8},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (frame["high"] - regret).clip(lower=0).to_numpy("float64"),
+                "arrayminus": (regret - frame["low"]).clip(lower=0).to_numpy("float64"),
+                "thickness": 1.5,
+            },
+            customdata=frame[["kept", "trials", "share_saved"]].to_numpy("float64"),
+            hovertemplate="after evaluation %{x} the best %{customdata[0]:.0f} of %{customdata[1]:.0f}:<br>"
+            "regret %{y:.4f}, %{customdata[2]:.0%} of the evaluations saved<extra></extra>",
+        )
+    )
+    return lay_out(
+        figure,
+        height_px=320,
+        showlegend=False,
+        xaxis={"title": {"text": "evaluation after which the rest would have been stopped", "standoff": 6}},
+        yaxis={"title": {"text": "regret"}, "rangemode": "tozero"},
+    )
 
 
 def early_order_verdict(run: Run) -> str:
@@ -97,6 +186,28 @@ def early_order_verdict(run: Run) -> str:
     if was_used:
         text += ". Those that were stopped have no final score, and are not in this"
     return text
+
+
+def _full_curves(run: Run) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """(completed trials' scores by trial and evaluation, every trial's final one, their last evaluations).
+
+    More is better of both kinds of scores.
+    """
+    task, metric = split_metric(run.main_metric)
+    curves = learning_curves(run, metric=metric, task=task)
+    sign = -1.0 if run.direction == "minimize" else 1.0
+    of_completed = curves[curves["status"] == "completed"]
+    scores = of_completed.pivot(index="trial_id", columns="evaluation", values="value") * sign
+    final = run.trials.set_index("trial_id")["score"].astype("float64") * sign
+    return scores, final, of_completed.groupby("trial_id")["evaluation"].max()
+
+
+def _regret(early: np.ndarray, at_end: np.ndarray, kept: int) -> float:
+    return float(at_end.max() - at_end[_best(early, kept)].max())
+
+
+def _best(scores: np.ndarray, number: int) -> np.ndarray:
+    return np.argsort(-scores, kind="stable")[:number]
 
 
 def _evaluations(stopped: list[int], last: int) -> list[int]:

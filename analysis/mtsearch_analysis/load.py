@@ -198,7 +198,9 @@ def load_runs(paths: Iterable[str | Path]) -> Runs:
     return Runs(
         by_name={name: _run(folder, tables) for name, folder, tables in zip(names, folders, read, strict=True)},
         **{
-            table.name: _to_pandas(_concatenated([(name, tables[table.name]) for name, tables in zip(names, read, strict=True)]))
+            table.name: _to_pandas(
+                _concatenated([(name, tables[table.name]) for name, tables in zip(names, read, strict=True)])
+            )
             for table in TABLES
         },
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-__all__ = ["holm", "paired_t_test", "t_interval"]
+__all__ = ["bootstrap_interval", "holm", "paired_t_test", "t_interval"]
 
 
 def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
@@ -31,6 +31,28 @@ def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, 
     half = float(stdtrit(number - 1, (1 + confidence) / 2)) * float(drawn.std(ddof=1)) / math.sqrt(number)
     mean = float(drawn.mean())
     return mean - half, mean + half
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike, confidence: float = 0.95, num_resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile interval of a mean over resamples with replacement; NaN for fewer than two values.
+
+    Args:
+        values: the draws.
+        confidence: between 0 and 1.
+        num_resamples: how many.
+        seed: of the resamples.
+
+    Source: Efron 1979, Bootstrap methods: another look at the jackknife.
+    """
+    drawn = np.asarray(values, dtype=np.float64)
+    if len(drawn) < 2:
+        return math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    means = drawn[rng.integers(len(drawn), size=(num_resamples, len(drawn)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def paired_t_test(differences: npt.ArrayLike) -> float:

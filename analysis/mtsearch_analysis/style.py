@@ -12,6 +12,8 @@ from mtsearch_analysis.tables import Status
 __all__ = [
     "INK",
     "SCORE_SCALE",
+    "SERIES_COLOURS",
+    "SERIES_DASHES",
     "STATUS_COLOURS",
     "STATUS_DASHES",
     "WINNER_COLOUR",
@@ -41,6 +43,10 @@ STATUS_DASHES: dict[Status, str] = {
 }
 WINNER_COLOUR = "#e08a00"
 SCORE_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#8b98a8"), (0.5, "#5b8fc0"), (1.0, WINNER_COLOUR))
+
+# For several of a kind, such as runs: the dash tells them apart once the colours come round again.
+SERIES_COLOURS = ("#3487c9", "#e08a00", "#1b9e77", "#c7609b", "#8472b8", "#d1601f", "#a58a3c")
+SERIES_DASHES = ("solid", "dash", "dot", "dashdot")
 
 INK = "#4a5360"
 _GRID = "rgba(128, 140, 155, 0.25)"

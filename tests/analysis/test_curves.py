@@ -112,3 +112,17 @@ def test_before_the_first_report_the_figures_say_so(tmp_path: Path) -> None:
     run = load_run(write_tables(tmp_path, [trial_row(0, status="running", started_at=START)], []))
     for figure in (curve_figure(learning_curves(run)), anytime_figure(anytime(run))):
         assert figure.layout.annotations[0].text == "Nothing has been reported yet."
+
+
+def test_a_dotted_line_shows_where_trials_were_stopped(tmp_path: Path) -> None:
+    rows = [trial_row(i, 0.5, status="pruned" if i else "completed") for i in range(4)]
+    metrics = [metric_row(f"t{i:04}", e, 0.5) for i, last in enumerate((9, 1, 3, 1)) for e in range(1, last + 1)]
+    figure = curve_figure(learning_curves(load_run(write_tables(tmp_path, rows, metrics))))
+    assert sorted(shape.x0 for shape in figure.layout.shapes) == [1.0, 3.0]
+
+
+def test_the_gpu_time_is_that_of_all_trials_until_then(tmp_path: Path) -> None:
+    rows = [trial_row(i, 0.5, started_at=START, seconds=120.0, gpu_seconds=60.0 * i) for i in range(2)]
+    metrics = [metric_row(f"t{i:04}", e, 0.5, seconds=50.0 * e + i) for i in range(2) for e in (1, 2)]
+    frame = anytime(load_run(write_tables(tmp_path, rows, metrics)))
+    assert frame["gpu_seconds"].tolist() == [0.0, 25.5, 25.5, 50.5]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict
+from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, regret_figure, stopping_regret
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.tables import Objective
 from tests.analysis.run_folders import metric_row, trial_row, write_tables
@@ -110,3 +110,31 @@ def test_too_few_completed_trials_are_told_where_trials_were_stopped(tmp_path: P
     told = early_order_verdict(run_of(tmp_path / "stopped", few, [[0.0]]))
     assert told == "3 completed trials are too few to say whether stopping trials early was safe"
     assert early_order_verdict(run_of(tmp_path / "whole", few)) == ""
+
+
+def test_the_regret_is_what_the_best_of_the_kept_ones_lacks_in_the_end(tmp_path: Path) -> None:
+    run = run_of(tmp_path, curves((0.1, 0.4, 0.2, 0.5, 0.3), (0.6, 0.7, 0.9, 0.8, 1.0)))
+    frame = stopping_regret(run, reduction_factor=3)
+    first = frame.iloc[0]
+    assert (first["evaluation"], first["trials"], first["kept"]) == (1, 5, 2)
+    assert first["regret"] == pytest.approx(1.0 - 0.8)
+    assert first["low"] <= first["regret"] <= first["high"]
+    assert first["share_saved"] == pytest.approx(3 * 3 / 20)
+    assert stopping_regret(run, reduction_factor=1.5)["regret"].iloc[0] == 0.0
+    assert list(regret_figure(frame).data[0].y) == frame["regret"].tolist()
+
+
+def test_keeping_the_winner_costs_nothing_when_less_is_better(tmp_path: Path) -> None:
+    run = run_of(tmp_path, curves((0.1, 0.4, 0.2, 0.5, 0.3), (-0.9, 0.7, 0.6, 0.8, 1.0)), direction="minimize")
+    assert stopping_regret(run)["regret"].iloc[0] == 0.0
+
+
+def test_curves_that_were_stopped_early_have_no_regret_to_tell(tmp_path: Path) -> None:
+    frame = stopping_regret(run_of(tmp_path, [[0.1, 0.2]] * 6, [[0.0]]))
+    assert frame.empty
+    assert regret_figure(frame).layout.annotations[0].text
+
+
+def test_a_reduction_factor_of_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="reduction_factor > 1"):
+        stopping_regret(run_of(tmp_path, [[0.1, 0.2]]), reduction_factor=1)

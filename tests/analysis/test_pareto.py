@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtsearch_analysis.load import Run, load_run
-from mtsearch_analysis.pareto import is_on_front, pareto_figure, pareto_front
+from mtsearch_analysis.pareto import (
+    hypervolume,
+    hypervolume_curve,
+    hypervolume_figure,
+    is_on_front,
+    pareto_figure,
+    pareto_front,
+)
 from mtsearch_analysis.style import WINNER_COLOUR
 from mtsearch_analysis.tables import Direction, Objective
-from tests.analysis.run_folders import trial_row, write_tables
+from tests.analysis.run_folders import START, trial_row, write_tables
 
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "maximize")
 OBJECTIVE = Objective(others={"open_heads": "minimize"})
@@ -98,3 +106,46 @@ def test_before_a_trial_has_completed_the_figure_says_so(tmp_path: Path) -> None
     run = load_run(write_tables(tmp_path, [trial_row(0, status="running")], [], OBJECTIVE))
     assert pareto_front(run).empty
     assert pareto_figure(run, against="open_heads").layout.annotations[0].text == "No trial has completed yet."
+
+
+def test_the_hypervolume_of_two_objectives_is_the_area_worked_by_hand() -> None:
+    # More of the first, less of the second, from (0, 10): 1 x 8, and 2 x 4 beyond it; the others lie inside.
+    points = np.array([[1.0, 2.0], [3.0, 6.0], [0.5, 5.0], [3.0, 6.0], [-1.0, 0.0], [np.nan, 1.0]])
+    assert hypervolume(points, ("maximize", "minimize"), (0.0, 10.0)) == 1 * 8 + 2 * 4
+
+
+def test_the_hypervolume_of_three_objectives_is_the_volume_worked_by_hand() -> None:
+    # Boxes 2x2x1 and 1x1x3 share 1x1x1; 3x1x1 shares 2x1x1 with the first, of which 1x1x1 is the second's too.
+    points = np.array([[2.0, 2.0, 1.0], [1.0, 1.0, 3.0], [3.0, 1.0, 1.0]])
+    assert hypervolume(points, ("maximize",) * 3, (0, 0, 0)) == 4 + 2 + 1
+    assert hypervolume(-points, ("minimize",) * 3, (0, 0, 0)) == 7
+
+
+@given(st.integers(2, 4).flatmap(lambda n: st.lists(st.tuples(*[st.integers(0, 4)] * n), min_size=1, max_size=6)))
+def test_the_hypervolume_of_integers_is_their_number_of_unit_cells(rows: list[tuple[int, ...]]) -> None:
+    points = np.array(rows, dtype=float)
+    cells = np.indices((4,) * points.shape[1]).reshape(points.shape[1], -1).T
+    covered = ((cells[:, None] + 1) <= points[None]).all(axis=2).any(axis=1).sum()
+    assert hypervolume(points, ("maximize",) * points.shape[1], [0] * points.shape[1]) == covered
+
+
+def test_the_hypervolume_grows_with_each_completed_trial(tmp_path: Path) -> None:
+    ends = [START + timedelta(minutes=minutes) for minutes in (3, 1, 2)]
+    values = [(0.9, 0.5), (0.5, 0.1), (0.4, 0.6)]
+    rows = [
+        trial_row(i, score, started_at=START, ended_at=end, **{"best/open_heads": open_heads})
+        for i, ((score, open_heads), end) in enumerate(zip(values, ends, strict=True))
+    ]
+    run = load_run(write_tables(tmp_path, [*rows, trial_row(3, 1.0, status="pruned")], [], OBJECTIVE))
+    frame = hypervolume_curve(run, reference=(0.0, 1.0))
+    assert frame["trial_id"].tolist() == ["t0001", "t0002", "t0000"]
+    assert frame["seconds"].tolist() == [60.0, 120.0, 180.0]
+    assert frame["hypervolume"].tolist() == pytest.approx([0.45, 0.45, 0.45 + 0.4 * 0.5])
+    assert frame["share"].iloc[-1] == 1.0
+    assert list(hypervolume_figure(frame).data[0].y) == frame["hypervolume"].tolist()
+    assert hypervolume_curve(run)["hypervolume"].is_monotonic_increasing
+
+
+def test_one_objective_has_no_hypervolume(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="several objectives"):
+        hypervolume_curve(load_run(write_tables(tmp_path, [trial_row(0, 0.5)], [])))
