@@ -63,7 +63,8 @@ class _RoleHead(nn.Module):
         self.reread_layers = config.reread_layers
         self.words = WordVectors(words)
         self.predicate = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(input_size, 1))
-        self.mark = nn.Parameter(_MARK_SIZE * torch.randn(input_size))
+        if config.reread_layers:  # else it would be a parameter without a gradient
+            self.mark = nn.Parameter(_MARK_SIZE * torch.randn(input_size))
         self.tag = nn.Sequential(
             nn.Dropout(config.dropout),
             nn.Linear(2 * input_size, input_size),

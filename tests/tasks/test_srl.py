@@ -217,3 +217,11 @@ def test_data_without_arguments_is_an_error() -> None:
 def test_a_prediction_is_written_as_json() -> None:
     line = TASK.render(sentence(2, None), {"prediction": [(1, ((0, 1, "A"),))]})
     assert json.loads(line) == {"tokens": ["a", "b"], "propositions": [{"predicate": 1, "arguments": [[0, 1, "A"]]}]}
+
+
+def test_what_is_read_once_for_all_predicates_has_no_weight_that_marks_them() -> None:
+    task = TASK.model_copy(update={"head": TASK.head.model_copy(update={"reread_layers": 0})})
+    targets = targets_of(task, rows(), AB)
+    head = build_head(replace(CASE, task=task)).train()
+    task.loss(head(encoded(LENGTHS, targets)), targets, AB).backward()
+    assert [name for name, weight in head.named_parameters() if weight.grad is None] == []
