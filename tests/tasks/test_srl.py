@@ -16,11 +16,13 @@ from mtsearch.data.windows import windows_of
 from mtsearch.errors import DataError
 from mtsearch.tasks.bio import tags_of
 from mtsearch.tasks.contract import Encoded, Inventory, Logits
+from mtsearch.tasks.srl import BioArguments, Srl
 from tests.tasks.decoding.batches import mask_of
 from tests.tasks.structures import CASES, build_head, encoded, plain, sentence, targets_of
 
 CASE = CASES["srl"]
 TASK, AB = CASE.task, CASE.inventory
+AGAIN = replace(CASE, task=Srl(data=TASK.data, head=BioArguments(reread_layers=1)))
 TAGS = ["O", "B-A", "I-A", "B-B", "I-B"]
 GOLD = [((1, ((0, 1, "A"), (2, 4, "B"))), (2, ())), ((0, ((1, 2, "A"),)),), ()]
 LENGTHS = [4, 2, 1]
@@ -148,7 +150,7 @@ def test_in_the_distance_every_word_counts_as_a_predicate_or_none() -> None:
 
 
 def test_the_tokens_of_each_gold_predicate_are_marked_for_a_reading_of_its_own() -> None:
-    head: Any = build_head(CASE).train()
+    head: Any = build_head(AGAIN).train()
     batch = encoded(LENGTHS, targets_of(TASK, rows(), AB))
     reading = head.reading(batch)
     assert reading.rows_N.tolist() == [0, 0, 1]
@@ -160,7 +162,7 @@ def test_the_tokens_of_each_gold_predicate_are_marked_for_a_reading_of_its_own()
 
 
 def test_tags_come_from_what_was_read_again() -> None:
-    head: Any = build_head(CASE)
+    head: Any = build_head(AGAIN)
     batch = encoded(LENGTHS, targets_of(TASK, rows(), AB))
     row_N = head.reading(batch).rows_N
     assert batch.word_ids_BL is not None
@@ -220,8 +222,7 @@ def test_a_prediction_is_written_as_json() -> None:
 
 
 def test_what_is_read_once_for_all_predicates_has_no_weight_that_marks_them() -> None:
-    task = TASK.model_copy(update={"head": TASK.head.model_copy(update={"reread_layers": 0})})
-    targets = targets_of(task, rows(), AB)
-    head = build_head(replace(CASE, task=task)).train()
-    task.loss(head(encoded(LENGTHS, targets)), targets, AB).backward()
+    targets = targets_of(TASK, rows(), AB)
+    head = build_head(CASE).train()
+    TASK.loss(head(encoded(LENGTHS, targets)), targets, AB).backward()
     assert [name for name, weight in head.named_parameters() if weight.grad is None] == []
