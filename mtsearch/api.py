@@ -393,6 +393,7 @@ def checkpoint_of(folder: Path, trial: str = "best") -> Path:
     """
     if (folder / "model.json").is_file() or (folder / "manifest.json").is_file():
         return folder
+    from mtsearch.config.inside import path_inside
     from mtsearch_analysis import best_trials, load_run
 
     try:
@@ -425,7 +426,7 @@ def checkpoint_of(folder: Path, trial: str = "best") -> Path:
             f"{folder}: the weights of {trial} were not kept (search.keep.best); there are those of {_few(kept)}; "
             f"train it again with mtsearch train {folder} --trial {trial}"
         )
-    return folder / checkpoint
+    return path_inside(folder, checkpoint)
 
 
 def recorded_data_folder(checkpoint: Path) -> str | None:

@@ -144,6 +144,9 @@ def check(space: SpaceArgument, set_: SetOption = None) -> None:
     else:
         console.print(f"by {algorithm_in_words(loaded)}", markup=False, highlight=False, soft_wrap=True)
     console.print(scheduler_in_words(loaded), markup=False, highlight=False, soft_wrap=True)
+    if loaded.plugins:
+        plugins = f"with the code of {', '.join(loaded.plugins)}, which has been run"
+        console.print(plugins, markup=False, highlight=False, soft_wrap=True)
     if dimensions:
         console.print(dimension_table(loaded))
     if loaded.refused_share:

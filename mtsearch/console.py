@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -179,7 +180,7 @@ class Watch:
 
     def _say_dashboard(self, event: RunStarted) -> None:
         if event.dashboard:
-            self.say(f"Ray's dashboard, while this runs: {event.dashboard}")
+            self.say(f"Ray's dashboard, while this runs: {event.dashboard}{_tunnel(event.dashboard, event)}")
 
     def _headline(self, state: RunState) -> _Headline:
         feasible = state.feasible
@@ -297,6 +298,14 @@ def _params(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={number(value)}" for name, value in params.items()) or "nothing is searched"
 
 
+def _tunnel(dashboard: str, driver: RunStarted) -> str:
+    """How to see a dashboard that listens on the loopback device from another machine; empty if it needs no help."""
+    where = urlsplit(dashboard)
+    if where.hostname not in ("127.0.0.1", "localhost"):
+        return ""
+    return f" (from elsewhere: ssh -N -L {where.port}:{where.netloc} {driver.head or driver.host})"
+
+
 def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     """What is about to be searched, how, and where it is written."""
     from mtsearch.config.words import algorithm_in_words, scheduler_in_words
@@ -311,6 +320,9 @@ def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     budget += [f"until {search.primary} >= {search.goal:g}"] if search.goal is not None else []
     where = [("where", ", ".join(search.constraints))] if search.constraints else []
     how = [("proposing", algorithm_in_words(space)), ("stopping", scheduler_in_words(space))]
+    how += [("plugins", f"{', '.join(space.plugins)}: code of the space's, run here and by every worker")] * bool(
+        space.plugins
+    )
     line = f"{space.name}: {len(space.dimensions())} dimensions; {', '.join(budget)}"
     if len(search.metrics) == 1:
         return [("search", f"{line}, for {search.primary}"), *where, *how, ("run", str(folder))]

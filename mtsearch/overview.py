@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -132,6 +133,7 @@ def _go_on(status: RunStatus, data_root: str | None) -> Iterator[str]:
     words = ["mtsearch", status.command, str(folder / "resolved.yaml"), "--name", status.folder.resolve().name]
     words += ["--runs", str(folder.parent)] if folder.parent != Path("runs") else []
     words += ["--data", data_root] if data_root else []
+    words += ["--set", f"plugins={json.dumps(status.plugins)}"] if status.plugins else []
     if not status.is_finished:
         yield f"{shlex.join(words)} takes it up where it stopped"
     elif status.command == "run":

@@ -53,7 +53,7 @@ class Repeated:
             trials = load_run(run).trials
             resolved = _plain(run / "resolved.yaml")
             environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{run}: must be a run folder to repeat a trial of, but: {error}") from error
         rows = trials[trials["trial_id"] == trial]
         path = run / "trials" / trial / "config.yaml"

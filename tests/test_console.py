@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from mtsearch.console import Watch, duration, grid_text, measured, number, objective_text, print_outcome, size
-from mtsearch.search.events import Event, Reported
+from mtsearch.search.events import Event, Reported, RunStarted
 from mtsearch.search.state import RunState
 from mtsearch.search.tuner import FrontTrial, Outcome
 from tests.search.conftest import Story
@@ -237,3 +237,16 @@ def test_scores_have_four_places_and_costs_are_whole() -> None:
         "153.2000",
         "22,863,366",
     ]
+
+
+def test_a_dashboard_on_the_loopback_device_is_told_with_its_tunnel() -> None:
+    (begun,) = Story().begun().events
+    assert isinstance(begun, RunStarted)
+    for head, host in ((None, begun.host), ("10.0.0.1", "10.0.0.1")):
+        out = io.StringIO()
+        with Watch(Console(file=out, width=200)) as watch:
+            follow(watch, [replace(begun, dashboard="http://127.0.0.1:8265", head=head)])
+        assert f"http://127.0.0.1:8265 (from elsewhere: ssh -N -L 8265:127.0.0.1:8265 {host})" in out.getvalue()
+    with Watch(Console(file=(out := io.StringIO()), width=200)) as watch:
+        follow(watch, [replace(begun, dashboard="http://10.0.0.1:8265")])
+    assert out.getvalue().strip() == "Ray's dashboard, while this runs: http://10.0.0.1:8265"

@@ -301,12 +301,22 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases: mtsearch writes none, and a few lines of them can stand for more than memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"it has an alias: *{event.anchor}")
+        return super().compose_node(parent, index)
+
+
 def _read_yaml(path: Path) -> dict[str, Any] | None:
     try:
-        return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+        return _mapping(yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader), path)
     except FileNotFoundError:
         return None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
 
 
@@ -315,7 +325,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -87,6 +88,8 @@ class _Document:
     root: Fields
     folder: Path
     name: str | None
+    of_run: bool = False
+    """Whether it lies in a run folder, which runs no code by itself."""
 
 
 def _document(source: Source) -> _Document:
@@ -98,7 +101,8 @@ def _document(source: Source) -> _Document:
     if not isinstance(node, Fields):
         found = "is empty" if node == Leaf(None) else f"holds {'a list' if isinstance(node, Items) else 'one value'}"
         raise ConfigError(f"{shown}: must be a mapping of sections (tasks, encoder, ...), but {found}")
-    return _Document(node, path.absolute().parent, path.stem)
+    folder = path.absolute().parent
+    return _Document(node, folder, path.stem, of_run=(folder / "events.jsonl").exists())
 
 
 def _text(path: Path, shown: str) -> str:
@@ -117,6 +121,8 @@ def _text(path: Path, shown: str) -> str:
 def _assembled(document: _Document, overrides: Sequence[str]) -> tuple[SearchSpace, Located]:
     """The space, not yet tried out, and where its sections around the trial are written."""
     root, settings = _with_variables(document.root, [parse_override(text) for text in overrides])
+    if document.of_run and not any(setting.path == ("plugins",) for setting in settings):
+        _refuse_plugins(root)
     root, settings = _with_plugins(root, document.folder, settings)
     slot = _slot(root)
     problems: list[Problem] = []
@@ -150,6 +156,17 @@ def _with_variables(root: Fields, settings: list[Override]) -> tuple[Fields, lis
         ]
     raise_problems(problems)
     return rest, settings
+
+
+def _refuse_plugins(root: Fields) -> None:
+    """Refuse those of a run folder's own file, which may be another person's, until they are named."""
+    entry = root.entries.get("plugins")
+    if entry is not None and (named := written(entry.node)):
+        where = f"{entry.node.where}: " if entry.node.where else ""
+        raise PluginError(
+            f"{where}plugins: this run needs {named}; if you trust that, name it yourself with "
+            f"--set 'plugins={json.dumps(named)}', since loading it runs its code"
+        )
 
 
 def _with_plugins(root: Fields, folder: Path, settings: list[Override]) -> tuple[Fields, list[Override]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, create_model
 from mtsearch.adapters import Adapters
 from mtsearch.augmentation import Augmentation
 from mtsearch.config.plugins import load_tables
-from mtsearch.config.trial import TrialConfig, without_nulls
+from mtsearch.config.trial import TrialConfig, only, without_nulls
 from mtsearch.experts import Experts
 from mtsearch.optimizers import Optimizer
 from mtsearch.pruning import Pruning
@@ -52,6 +52,7 @@ def trial_schema(plugins: tuple[str, ...]) -> type[TrialConfig]:
         "pruning": (Pruning, tables.prunings),
     }
     fields: dict[str, Any] = {
+        "plugins": (Annotated[tuple[str, ...], only(plugins)], Field(default=(), strict=False)),
         "tasks": (Annotated[dict[str, task], BeforeValidator(without_nulls)], Field(min_length=1)),
         **{name: (_extended(union, more, "name"), defaults[name].default) for name, (union, more) in methods.items()},
     }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from torch import nn
 
 from mtsearch.adapters import Adapters, NoAdapters
@@ -103,12 +103,23 @@ def without_nulls(tasks: Any) -> Any:
     return {name: task for name, task in tasks.items() if task is not None} if isinstance(tasks, dict) else tasks
 
 
+def only(loaded: tuple[str, ...]) -> AfterValidator:
+    """Refuses plugins but those that a schema was made with: a config that somebody wrote down loads no others."""
+
+    def check(plugins: tuple[str, ...]) -> tuple[str, ...]:
+        if plugins != loaded:
+            raise ValueError(f"must be those that were named ({', '.join(loaded) or 'none'}), but got {list(plugins)}")
+        return plugins
+
+    return AfterValidator(check)
+
+
 class TrialConfig(Frozen):
     """One trial: an encoder, tasks, and how they are trained. A search space is this with holes."""
 
     name: str = Field(default="trial", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """What the run folder is called."""
-    plugins: tuple[str, ...] = Field(default=(), strict=False)
+    plugins: Annotated[tuple[str, ...], only(())] = Field(default=(), strict=False)
     """Your own Python modules (importable names, or ``.py`` files beside this one) that extend the tables."""
     encoder: Encoder = Encoder()
     """The shared encoder."""

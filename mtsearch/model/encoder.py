@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -121,6 +122,7 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
     except Exception as error:
         raise _unusable(source.name, source.origin, "config.json", error) from error
+    _refuse_kernels(config, source)
     longest = getattr(config, "max_position_embeddings", None) or settings.max_length
     if settings.max_length > longest:
         raise EncoderError(
@@ -150,6 +152,7 @@ def build_encoder(source: EncoderSource) -> nn.Module:
     """
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+        _refuse_kernels(config, source)
         config.dtype = torch.float32
         try:
             return AutoModel.from_config(config, add_pooling_layer=False)  # type: ignore[no-any-return]
@@ -157,6 +160,8 @@ def build_encoder(source: EncoderSource) -> nn.Module:
             if "add_pooling_layer" not in str(error):
                 raise
             return AutoModel.from_config(config)  # type: ignore[no-any-return]
+    except EncoderError:
+        raise
     except Exception as error:
         raise _unusable(source.name, source.origin, "config.json", error) from error
 
@@ -178,6 +183,17 @@ def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options:
             f"such as {missing[0]}; fetch the model again"
         )
     return model  # type: ignore[no-any-return]
+
+
+def _refuse_kernels(config: PretrainedConfig, source: EncoderSource) -> None:
+    """An attention such as ``OWNER/NAME`` is code of the hub's, which transformers would fetch and run."""
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+        attention = getattr(part, "_attn_implementation", None)
+        if attention is not None and not re.fullmatch(r"\w+", str(attention)):
+            raise EncoderError(
+                f"encoder.model: {source.name!r} must bring no code, but its config.json names {attention!r} as "
+                "attn_implementation; remove that line"
+            )
 
 
 def _set_rate(

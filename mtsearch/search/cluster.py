@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 import ray
@@ -14,7 +16,7 @@ from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
 from mtsearch.search.driver import Footprint
 
-__all__ = ["connected", "environment", "find_footprint", "nodes", "this_machine"]
+__all__ = ["connected", "environment", "find_footprint", "head_elsewhere", "nodes", "this_machine"]
 
 # Read by Ray and Tune in the driver, and by workers where they inherit or are given them.
 _QUIET = {
@@ -29,7 +31,7 @@ _OBJECT_STORE_BYTES = 200_000_000  # what passes through it are configs and repo
 def connected(address: str | None) -> Iterator[str | None]:
     """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
 
-    Token authentication stays as Ray has it: a cluster of our own gets the user's token (Ray makes one where there is
+    Token authentication stays as Ray has it: a cluster of our own gets the user's token (one is made where there is
     none), and a cluster that is joined is shown the user's token if it does not take us in without.
 
     Args:
@@ -54,6 +56,7 @@ def connected(address: str | None) -> Iterator[str | None]:
     }
     if not address:
         settings |= {"dashboard_host": "127.0.0.1", "object_store_memory": _OBJECT_STORE_BYTES}
+    _guard_token(make=not address)
     with environment(quiet):
         try:
             try:
@@ -72,6 +75,33 @@ def connected(address: str | None) -> Iterator[str | None]:
             yield f"http://{context.dashboard_url}" if context.dashboard_url else None
         finally:
             ray.shutdown()
+
+
+def _guard_token(make: bool) -> None:
+    """See that the user's token, if it lies where Ray looks for it by itself, can be read by the user alone.
+
+    Ray makes one that everybody on the machine can read, unless the umask forbids it.
+
+    Args:
+        make: whether to make one where there is none.
+    """
+    set_otherwise = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or any(name in os.environ for name in set_otherwise):
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):  # Ray will say what is wrong with it
+        if path.exists():
+            path.chmod(path.stat().st_mode & 0o700)
+        elif make:
+            path.parent.mkdir(exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+
+
+def head_elsewhere() -> str | None:
+    """The address of the cluster's head node; None if it is this machine."""
+    head: str = ray.get_runtime_context().gcs_address.rpartition(":")[0]
+    return None if head in (ray.util.get_node_ip_address(), "127.0.0.1") else head
 
 
 def _take_up_token() -> bool:

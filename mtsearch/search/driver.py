@@ -262,7 +262,7 @@ class Driver:
         return Assignment(
             run_folder=str(self._folder),
             place=f"trials/{trial.trial_id}",
-            config=trial.config,
+            config={**trial.config, "plugins": list(self._space.plugins)},  # no code but what the space names
             data_root=str(self._data_root) if self._data_root else None,
             cpus=self._footprint.cpus,
             gpus=self._footprint.gpus,

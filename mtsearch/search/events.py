@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from mtsearch.config.inside import is_inside
 from mtsearch.errors import RunError
 
 __all__ = [
@@ -48,6 +49,10 @@ EVENTS = "events.jsonl"
 
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 _LOOK_SECONDS = 0.3  # is_locked holds the lock for far less
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a line that is no event raises
+
+_PATHS = ("checkpoint", "parent_checkpoint")
+_FOLDERS = ("trial_id", "parent", "replaces", "config_id")  # a folder's name is made of each
 
 StopStatus = Literal["completed", "pruned", "diverged", "infeasible", "failed", "interrupted"]
 RungUnit = Literal["evaluations", "examples"]
@@ -78,6 +83,7 @@ class RunStarted:
             what it was extended by included, ``gpu_hours``, ``examples``, ``patience``, ``goal``; only those that it
             has.
         command: which takes it up again.
+        head: the address of the cluster's head node, where the dashboard is; None if it is the driver's machine.
     """
 
     time: float
@@ -98,6 +104,7 @@ class RunStarted:
     metric: str = "mean_score"
     budgets: Mapping[str, float] = field(default_factory=dict)
     command: Literal["run", "train"] = "run"
+    head: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +398,12 @@ def _from_line(line: bytes) -> Event:
     kind = _KINDS[values.pop("event")]
     if kind is RunStarted:
         values |= {name: tuple(values[name]) for name in ("rungs", "constraints") if values.get(name) is not None}
+    for name in (*_FOLDERS, *_PATHS):
+        if (value := values.get(name)) is not None and not is_inside(value):
+            raise ValueError(f"{name} must stay in the run folder, but is {value!r}")
+    for name in ("attempt", "seed"):
+        if not isinstance(values.get(name, 0), int):
+            raise ValueError(f"{name} must be an integer, but is {values[name]!r}")
     return kind(**values)
 
 
@@ -417,7 +430,7 @@ class EventReader:
             for line in file:
                 try:
                     event = _from_line(line)
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                except _UNREADABLE as error:
                     if file.read(1) == b"":
                         return
                     raise RunError(
@@ -508,7 +521,7 @@ class EventLog:
         if last:
             try:
                 _from_line(last)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except _UNREADABLE:
                 end -= len(last)
         os.ftruncate(self._file, end)
 

@@ -50,6 +50,7 @@ from mtsearch.search.events import (
     read_events,
 )
 from mtsearch.search.faults import Cause, cause_of, reason_of
+from mtsearch.search.links import refuse_links
 from mtsearch.search.observer import Observer
 from mtsearch.search.results import Tables, write_config
 from mtsearch.search.signals import stop_signals
@@ -264,6 +265,7 @@ def replicate_run(
     folder = folder.resolve()
     if not (folder / EVENTS).is_file():
         raise RunError(f"{folder}: must be a run folder, but it holds no {EVENTS}; name one that mtsearch run has made")
+    refuse_links(folder)
     with EventLog(folder) as log:
         drop_request(folder)
         tables = Tables(folder, space.objectives, space.search.scored_tasks)
@@ -421,7 +423,7 @@ def _trained(
                 assignment = Assignment(
                     run_folder=str(folder),
                     place=place,
-                    config=config,
+                    config={**config, "plugins": list(space.plugins)},  # no code but what was named
                     data_root=str(data_root) if data_root else None,
                     cpus=footprint.cpus,
                     gpus=footprint.gpus,

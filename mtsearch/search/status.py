@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +112,7 @@ class RunStatus:
         best: the best trial; of each set of tasks where those are not compared. Empty before the first score.
         open_trials: in the order of suggestion.
         command: which takes it up again.
+        plugins: the modules that it needs.
     """
 
     folder: Path
@@ -133,6 +134,7 @@ class RunStatus:
     best: tuple[BestTrial, ...]
     open_trials: tuple[OpenTrial, ...]
     command: Literal["run", "train"]
+    plugins: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -202,6 +204,7 @@ def _status(folder: Path, state: RunState, now: float) -> RunStatus:
         pid=driver.pid if driver else None,
         since=driver.time if driver else None,
         dashboard=driver.dashboard if isinstance(driver, RunStarted) and presence != "gone" else None,
+        plugins=(state.identity or {}).get("plugins", ()),
         last_event_at=state.last_time if driver else None,
         ended=state.ended.reason if state.ended and has_left else None,
         is_finished=has_left and _is_finished(state),

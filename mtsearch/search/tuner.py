@@ -31,12 +31,13 @@ from mtsearch.config.space import SearchSpace, diff
 from mtsearch.config.urls import without_passwords
 from mtsearch.errors import ConfigError, MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
-from mtsearch.search.cluster import connected, environment, find_footprint, nodes, this_machine
+from mtsearch.search.cluster import connected, environment, find_footprint, head_elsewhere, nodes, this_machine
 from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.gauges import Gauges
+from mtsearch.search.links import refuse_links
 from mtsearch.search.mirror import StudyMirror
 from mtsearch.search.observer import Observer, Observers
 from mtsearch.search.population import Population
@@ -160,6 +161,7 @@ def run_search(
     """
     folder = folder.resolve()
     _refuse_what_is_no_run(folder)
+    refuse_links(folder)
     scheduler = space.search.scheduler
     is_new = not (folder / EVENTS).is_file()
     # Before the folder is made: what cannot be started from shall leave none behind.
@@ -202,6 +204,7 @@ def run_search(
                 pid=os.getpid(),
                 versions=surroundings["versions"],
                 dashboard=dashboard,
+                head=None if in_process else head_elsewhere(),
                 scores_own_tasks=space.search.scores_own_tasks,
                 extra_seconds=seconds,
                 constraints=space.search.constraints,

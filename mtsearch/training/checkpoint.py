@@ -125,7 +125,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     try:
         description: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{folder}: a checkpoint must hold model.json, but reading it gave: {error}") from error
     return description
 
@@ -157,7 +157,7 @@ def load_state(folder: Path, state: TrainState) -> None:
         if state.progress.finished:
             return
         tensors = load_file(folder / "state.safetensors")
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise RunError(f"{folder}: the state of this checkpoint cannot be read: {error}") from error
     _load_optimizer_state(state, tensors, rest["optimizer"])
     for name, method in _methods(state).items():

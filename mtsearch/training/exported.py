@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise ValueError(f"its format is {manifest['format']!r}")
         version = int(manifest["version"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunError(
             f"{folder / MANIFEST}: must be that of an mtsearch export, but reading it gave: {error}"
         ) from error

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mtsearch.config.inside import path_inside
 from mtsearch.config.trial import TrialConfig
 from mtsearch.errors import MtsearchError, RunError
 from mtsearch.model.encoder import find_encoder
@@ -119,7 +120,7 @@ def _checkpoint_of(folder: Path) -> Path:
     checkpoint = ranking["checkpoint"].iloc[0]
     if not isinstance(checkpoint, str):
         raise RunError(f"{folder}: the weights of its best trial were not kept; name another trial's checkpoint")
-    return folder / checkpoint
+    return path_inside(folder, checkpoint)
 
 
 def _weights_hash(config: TrialConfig) -> str:

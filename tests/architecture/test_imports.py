@@ -77,6 +77,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch.model": ("mtsearch.config", "mtsearch.data", "mtsearch.tasks"),
     # A trial may start from the best one of a run.
     "mtsearch.training.source": (
+        "mtsearch.config.inside",
         "mtsearch.config.trial",
         "mtsearch.model",
         "mtsearch.tasks.contract",

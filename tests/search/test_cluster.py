@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
@@ -101,3 +103,48 @@ def test_a_machine_too_busy_to_start_ray_is_told_in_one_line(monkeypatch: pytest
     said = r"Ray must start here, but got Exception: .*; is this machine too busy\?"
     with pytest.raises(ResourceError, match=said), cluster.connected(None):
         pass
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home folder without a token, in which Ray is not started."""
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster.ray, "init", lambda **_: SimpleNamespace(dashboard_url=None))
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    return tmp_path
+
+
+def test_the_token_of_a_cluster_of_our_own_is_the_user_s_alone(home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    before = os.umask(0)
+    try:
+        with cluster.connected(None):
+            made = token.read_text(encoding="utf-8")
+    finally:
+        os.umask(before)
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert len(made) == 64
+    with cluster.connected(None):
+        assert token.read_text(encoding="utf-8") == made
+
+
+def test_a_token_that_everybody_can_read_is_shut(home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("a" * 64, encoding="utf-8")
+    token.chmod(0o644)
+    with cluster.connected("10.0.0.1:6379"):
+        pass
+    assert token.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_token_is_made_where_it_is_not_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster.connected("10.0.0.1:6379"):
+        pass
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with cluster.connected(None):
+        pass
+    assert not (home / ".ray").exists()
