@@ -15,22 +15,37 @@ from mtsearch_analysis.cost import cost_figure, cost_table
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
 from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, regret_figure, stopping_regret
 from mtsearch_analysis.effects import effect_figure, interaction_figure, interactions, marginal_effects
+from mtsearch_analysis.heads import (
+    gate_agreement,
+    gate_maps,
+    gate_pairs,
+    gate_pairs_figure,
+    head_costs,
+    head_costs_figure,
+    head_maps_figure,
+    mean_map,
+    rgb_figure,
+)
 from mtsearch_analysis.images import save_figures
 from mtsearch_analysis.importance import importance_figure, parameter_importance
+from mtsearch_analysis.interference import interference_figure, interference_table
+from mtsearch_analysis.joint import (
+    delta_m_table,
+    joint_figure,
+    joint_pairs,
+    joint_table,
+    negative_transfer_figure,
+    negative_transfer_table,
+)
 from mtsearch_analysis.load import Run, Runs, load_run, load_runs
 from mtsearch_analysis.parallel import parallel_figure
-from mtsearch_analysis.pareto import (
-    hypervolume,
-    hypervolume_curve,
-    hypervolume_figure,
-    pareto_figure,
-    pareto_front,
-)
+from mtsearch_analysis.pareto import hypervolume, hypervolume_curve, hypervolume_figure, pareto_figure, pareto_front
 from mtsearch_analysis.replication import replication_table, replication_tests, replication_verdict
 from mtsearch_analysis.report import write_report
 from mtsearch_analysis.settings import Range, Setting, searched_settings
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.task_sets import task_set_table
+from mtsearch_analysis.trade_offs import task_scores, trade_off_figure, trade_off_table
 
 __all__ = [
     "Range",
@@ -46,19 +61,35 @@ __all__ = [
     "cost_figure",
     "cost_table",
     "curve_figure",
+    "delta_m_table",
     "early_order_table",
     "early_order_verdict",
     "effect_figure",
+    "gate_agreement",
+    "gate_maps",
+    "gate_pairs",
+    "gate_pairs_figure",
+    "head_costs",
+    "head_costs_figure",
+    "head_maps_figure",
     "hypervolume",
     "hypervolume_curve",
     "hypervolume_figure",
     "importance_figure",
     "interaction_figure",
     "interactions",
+    "interference_figure",
+    "interference_table",
+    "joint_figure",
+    "joint_pairs",
+    "joint_table",
     "learning_curves",
     "load_run",
     "load_runs",
     "marginal_effects",
+    "mean_map",
+    "negative_transfer_figure",
+    "negative_transfer_table",
     "parallel_figure",
     "parameter_importance",
     "pareto_figure",
@@ -67,13 +98,17 @@ __all__ = [
     "replication_table",
     "replication_tests",
     "replication_verdict",
+    "rgb_figure",
     "run_table",
     "save_figures",
     "searched_settings",
     "stopping_regret",
     "summarise",
+    "task_scores",
     "task_set_table",
     "task_table",
     "tasks_lost",
+    "trade_off_figure",
+    "trade_off_table",
     "write_report",
 ]

@@ -24,7 +24,7 @@ from mtsearch_analysis.tables import (
     split_metric,
 )
 
-__all__ = ["Run", "Runs", "load_run", "load_runs"]
+__all__ = ["Run", "Runs", "load_run", "load_runs", "named_runs"]
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,11 @@ def load_runs(paths: Iterable[str | Path]) -> Runs:
             for table in TABLES
         },
     )
+
+
+def named_runs(runs: Run | Runs) -> Mapping[str, Run]:
+    """One run or several, by name."""
+    return runs.by_name if isinstance(runs, Runs) else {runs.name: runs}
 
 
 def _read_tables(folder: Path) -> dict[str, pa.Table]:

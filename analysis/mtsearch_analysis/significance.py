@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtr, stdtr, stdtrit
 
-__all__ = ["bootstrap_interval", "holm", "paired_t_test", "t_interval"]
+__all__ = ["bootstrap_interval", "holm", "paired_t_test", "paired_t_test_power", "pairs_needed", "t_interval"]
+
+_MOST_PAIRS = 1_000_000
 
 
 def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
@@ -91,3 +93,58 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         corrected[i] = largest
     return corrected
+
+
+def paired_t_test_power(effect: float, num_pairs: int, alpha: float = 0.05) -> float:
+    """The chance that the two-sided paired t test finds a difference that is there.
+
+    Args:
+        effect: the true mean difference by the standard deviation of the pairs' differences.
+        num_pairs: how many pairs, at least 2.
+        alpha: the p-value below which a difference is believed, between 0 and 1; the smallest of m tests by Holm's
+            correction needs ``alpha / m``.
+
+    Raises:
+        ValueError: fewer than two pairs, or alpha is not between 0 and 1.
+
+    Source: the noncentral t distribution, as in Cohen 1988, Statistical Power Analysis for the Behavioral Sciences.
+    """
+    if num_pairs < 2:
+        raise ValueError(f"num_pairs >= 2 must hold, but got num_pairs={num_pairs}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"0 < alpha < 1 must hold, but got alpha={alpha}")
+    critical = float(stdtrit(num_pairs - 1, 1 - alpha / 2))
+    noncentrality = abs(effect) * math.sqrt(num_pairs)
+    missed, wrong_sign = (
+        float(np.nan_to_num(nctdtr(num_pairs - 1, noncentrality, limit)))  # NaN where it is below 1e-50
+        for limit in (critical, -critical)
+    )
+    return 1 - missed + wrong_sign
+
+
+def pairs_needed(effect: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
+    """How few pairs find a difference with the given chance; None where a million would not.
+
+    Args:
+        effect: as for :func:`paired_t_test_power`.
+        power: the chance, between 0 and 1.
+        alpha: as for :func:`paired_t_test_power`.
+
+    Raises:
+        ValueError: power or alpha is not between 0 and 1.
+    """
+    if not 0 < power < 1:
+        raise ValueError(f"0 < power < 1 must hold, but got power={power}")
+    enough = 2
+    while paired_t_test_power(effect, enough, alpha) < power:
+        if enough >= _MOST_PAIRS:
+            return None
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if paired_t_test_power(effect, middle, alpha) < power:
+            too_few = middle
+        else:
+            enough = middle
+    return enough

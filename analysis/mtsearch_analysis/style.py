@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from mtsearch_analysis.tables import Status
 
 __all__ = [
+    "GAIN_SCALE",
     "INK",
     "SCORE_SCALE",
     "SERIES_COLOURS",
@@ -47,6 +48,8 @@ SCORE_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#8b98a8"), (0.5, "#5b8fc0")
 # For several of a kind, such as runs: the dash tells them apart once the colours come round again.
 SERIES_COLOURS = ("#3487c9", "#e08a00", "#1b9e77", "#c7609b", "#8472b8", "#d1601f", "#a58a3c")
 SERIES_DASHES = ("solid", "dash", "dot", "dashdot")
+GAIN_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#c4511a"), (0.5, "#e4e7ea"), (1.0, "#2f7fc0"))
+"""From a loss over nothing to a gain, for values around 0."""
 
 INK = "#4a5360"
 _GRID = "rgba(128, 140, 155, 0.25)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from mtsearch_analysis.load import Run
 from mtsearch_analysis.significance import t_interval
 from mtsearch_analysis.tables import split_metric
 
-__all__ = ["task_set_table"]
+__all__ = ["same_settings", "task_set_table"]
 
 _COLUMNS = (
     "task",
@@ -63,7 +63,7 @@ def _rows_of_task(run: Run, name: str, confidence: float) -> Iterator[tuple[obje
     column = f"best/{name}"
     has_task = run.trials["tasks"].fillna("").str.split("+").map(lambda tasks: task in tasks)
     trials = run.trials[has_task & (run.trials["status"] == "completed") & run.trials[column].notna()]
-    settings = _settings(run, trials, task)
+    settings = same_settings(trials, task)
     scores = trials[column]
     is_alone = trials["tasks"] == task
     alone = settings.map(scores[is_alone].groupby(settings[is_alone]).mean())
@@ -89,12 +89,21 @@ def _rows_of_task(run: Run, name: str, confidence: float) -> Iterator[tuple[obje
         )
 
 
-def _settings(run: Run, trials: pd.DataFrame, task: str) -> pd.Series:
-    """A number for each trial, the same for equal settings whatever the other tasks are."""
+def same_settings(trials: pd.DataFrame, task: str, ignoring: Collection[str] = ()) -> pd.Series:
+    """A number for each trial, the same for equal settings whatever the other tasks and the config's name are.
+
+    Args:
+        trials: rows of ``tables.TRIALS``.
+        task: whose settings count; those of other tasks do not.
+        ignoring: what may differ all the same, such as ``sampler.examples_per_task``.
+    """
     columns = [
         column
-        for column in run.config_columns
-        if (not column.startswith("config/tasks.") or column.startswith(f"config/tasks.{task}."))
+        for column in trials.columns
+        if column.startswith("config/")
+        and column != "config/name"
+        and (not column.startswith("config/tasks.") or column.startswith(f"config/tasks.{task}."))
+        and column.removeprefix("config/") not in ignoring
         and trials[column].nunique(dropna=False) > 1
     ]
     if not columns:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from mtsearch_analysis.tables import METRICS, TRIALS, Objective
+from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, TRIALS, Objective
 
 TASKS = {"sentiment": ("accuracy", 0.52), "paraphrase": ("accuracy", 0.86), "similarity": ("pearson", 0.88)}
 OBJECTIVE = Objective(task_metrics=tuple(f"{task}.{metric}" for task, (metric, _) in TASKS.items()))
@@ -28,6 +28,39 @@ def write_tables(folder: Path, trials: Rows, metrics: Rows, objective: Objective
     pq.write_table(TRIALS.from_rows(trials, objective.metadata()), folder / TRIALS.file)
     pq.write_table(METRICS.from_rows(metrics), folder / METRICS.file)
     return folder
+
+
+def write_gates(folder: Path, gates: dict[str, list[list[list[float]]]], tasks: tuple[str, ...] = ("",)) -> None:
+    """Writes gates [sets, layers, heads] of each trial, at evaluation 1, and whole open ones before, at evaluation 0.
+
+    A set is for one of ``tasks``, in their order.
+    """
+    rows = [
+        {
+            "trial_id": trial_id,
+            "step": 10 * evaluation,
+            "evaluation": evaluation,
+            "epoch": float(evaluation),
+            "task": task,
+            "layer": layer,
+            "head": head,
+            "gate": gate if evaluation else 1.0,
+        }
+        for evaluation in (0, 1)
+        for trial_id, sets in gates.items()
+        for task, of_set in zip(tasks, sets, strict=True)
+        for layer, of_layer in enumerate(of_set, start=1)
+        for head, gate in enumerate(of_layer, start=1)
+    ]
+    pq.write_table(GATES.from_rows(rows), folder / GATES.file)
+
+
+def write_interference(folder: Path, rows: list[tuple[str, int, str, str, float, int]]) -> None:
+    """Writes (trial, evaluation, task, other task, cosine, number of updates)."""
+    names = ("trial_id", "evaluation", "task_a", "task_b", "cosine", "num_measurements")
+    given = [dict(zip(names, row, strict=True)) for row in rows]
+    whole = [{**row, "step": 10 * row["evaluation"], "epoch": float(row["evaluation"])} for row in given]
+    pq.write_table(INTERFERENCE.from_rows(whole), folder / INTERFERENCE.file)
 
 
 def trial_row(number: int, score: float | None = None, **columns: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtsearch_analysis.significance import holm, paired_t_test, t_interval
+from mtsearch_analysis.significance import holm, paired_t_test, paired_t_test_power, pairs_needed, t_interval
 
 
 def test_an_interval_is_that_of_a_table_of_student_s_t() -> None:
@@ -56,3 +56,41 @@ def test_a_test_that_could_not_be_made_is_not_corrected_for() -> None:
     assert corrected[0] == pytest.approx(0.04)
     assert math.isnan(corrected[1])
     assert corrected[2] == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(
+    ("effect", "num_pairs"),
+    [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)],  # Cohen's small, medium and large effects, as G*Power gives them
+)
+def test_so_many_pairs_are_needed_as_tables_of_power_say(effect: float, num_pairs: int) -> None:
+    assert pairs_needed(effect) == pairs_needed(-effect) == num_pairs
+    assert paired_t_test_power(effect, num_pairs) >= 0.8 > paired_t_test_power(effect, num_pairs - 1)
+
+
+@pytest.mark.parametrize(("effect", "num_pairs", "alpha"), [(1.7, 5, 0.05), (0.3, 7, 0.01), (0.0, 9, 0.05)])
+def test_power_is_that_of_scipy_s_noncentral_t(effect: float, num_pairs: int, alpha: float) -> None:
+    critical = stats.t.ppf(1 - alpha / 2, num_pairs - 1)
+    noncentral = stats.nct(num_pairs - 1, effect * math.sqrt(num_pairs))
+    expected = noncentral.sf(critical) + noncentral.cdf(-critical)
+    assert paired_t_test_power(effect, num_pairs, alpha) == pytest.approx(expected)
+
+
+def test_power_is_the_share_of_simulated_tests_that_find_the_difference() -> None:
+    drawn = np.random.default_rng(0).normal(1.0, size=(20_000, 6))
+    found = stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(paired_t_test_power(1.0, 6), abs=0.01)
+
+
+def test_a_huge_difference_needs_two_pairs_and_none_needs_more_than_there_are() -> None:
+    assert pairs_needed(100.0) == 2
+    assert paired_t_test_power(3.0, 100) == 1.0
+    assert pairs_needed(0.0) is None
+
+
+def test_power_is_asked_for_what_can_be() -> None:
+    with pytest.raises(ValueError, match="num_pairs >= 2 must hold, but got num_pairs=1"):
+        paired_t_test_power(1.0, 1)
+    with pytest.raises(ValueError, match="0 < alpha < 1 must hold, but got alpha=5"):
+        paired_t_test_power(1.0, 5, 5)
+    with pytest.raises(ValueError, match="0 < power < 1 must hold, but got power=80"):
+        pairs_needed(1.0, 80)
