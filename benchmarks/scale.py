@@ -181,19 +181,20 @@ def run_side(side: str, trials: int, slots: int, profile: bool) -> None:
         folder = Path(name)
         watcher = threading.Thread(target=watch_tables, args=(folder, tables, ended), daemon=True)
         watcher.start()
-        begun = time.perf_counter()
+        begun, cpu_begun = time.perf_counter(), time.process_time()
         if profile:
             profiler.enable()
         (run_ours if side == "ours" else run_bare)(trials, slots, folder)
         profiler.disable()
-        seconds = time.perf_counter() - begun
+        seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu_begun
         ended.set()
         watcher.join()
     if profile:
         pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(30)
     ray.shutdown()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak, "tables": len(tables)}))
+    told = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak, "tables": len(tables)}
+    print(json.dumps(told))
 
 
 def measured(side: str, trials: int, slots: int, profile: bool = False) -> dict[str, float]:
@@ -228,10 +229,11 @@ def main() -> None:
         for side in ("ours", "bare"):
             seconds = long[side]["seconds"] - short[side]["seconds"]
             growth = (long[side]["peak_bytes"] - short[side]["peak_bytes"]) / (trials - 2 * options.slots)
+            cpu = (long[side]["cpu_seconds"] - short[side]["cpu_seconds"]) / (trials - 2 * options.slots)
             peak = long[side]["peak_bytes"] / 1e6
             print(
-                f"  {side}: {seconds / ideal:.2f} x the ideal; the driver's memory {peak:.0f} MB at most, "
-                f"{growth / 1e3:.0f} kB more a trial"
+                f"  {side}: {seconds / ideal:.2f} x the ideal; the driver takes {1e3 * cpu:.0f} ms of CPU a trial, "
+                f"{peak:.0f} MB of memory at most, {growth / 1e3:.0f} kB more a trial"
             )
         slower = (long["ours"]["seconds"] - short["ours"]["seconds"]) / ideal
         memory = long["ours"]["peak_bytes"] / long["bare"]["peak_bytes"]

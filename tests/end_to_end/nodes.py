@@ -63,6 +63,8 @@ class _Spaces:
             start_new_session=True,
             env={**os.environ, **(environment or {})},
         )
+        assert self._process.stdin is not None
+        self._gate = self._process.stdin
         while not self._children():
             assert self._process.poll() is None, "the name spaces have not been made"
             time.sleep(0.01)
@@ -80,6 +82,7 @@ class _Spaces:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._gate.close()
 
 
 class Network(_Spaces):
@@ -132,10 +135,8 @@ class Node(_Spaces):
         kinds = ("--net", "--pid", "--mount", "--uts", "--mount-proc")
         super().__init__(kinds, "bash", "-c", _SETUP, "_", self.name, *command, environment=self._environment)
         network.join(self.pid, self.address)
-        gate = self._process.stdin
-        assert gate is not None
-        gate.write(b"\n")
-        gate.close()
+        self._gate.write(b"\n")
+        self._gate.close()
 
     @property
     def wrapper(self) -> tuple[str, ...]:
