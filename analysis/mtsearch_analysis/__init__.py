@@ -42,6 +42,8 @@ from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import hypervolume, hypervolume_curve, hypervolume_figure, pareto_figure, pareto_front
 from mtsearch_analysis.replication import replication_table, replication_tests, replication_verdict
 from mtsearch_analysis.report import write_report
+from mtsearch_analysis.results import config_scores, results_table, results_text
+from mtsearch_analysis.seeds import seed_spread, seeds_figure, seeds_needed
 from mtsearch_analysis.settings import Range, Setting, searched_settings
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.task_sets import task_set_table
@@ -58,6 +60,7 @@ __all__ = [
     "anytime_of_runs_figure",
     "best_trials",
     "compare",
+    "config_scores",
     "cost_figure",
     "cost_table",
     "curve_figure",
@@ -98,10 +101,15 @@ __all__ = [
     "replication_table",
     "replication_tests",
     "replication_verdict",
+    "results_table",
+    "results_text",
     "rgb_figure",
     "run_table",
     "save_figures",
     "searched_settings",
+    "seed_spread",
+    "seeds_figure",
+    "seeds_needed",
     "stopping_regret",
     "summarise",
     "task_scores",
