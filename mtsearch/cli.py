@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -119,7 +119,7 @@ def replicate(
             say=watch.say,
         )
     _conclude_replication(run_folder)
-    print_pairs(console, [("report", str(_report(run_folder, None)))])
+    print_pairs(console, [("report", str(_report([run_folder])))])
     if replication.stopped is not None:
         print_pairs(console, [("go on", f"{replication.stopped}; the same command takes it up where it stopped")])
         raise typer.Exit(130)
@@ -320,14 +320,21 @@ def status(
 
 
 @app.command()
-def watch(run_folder: RunArgument) -> None:
+def watch(
+    run_folder: RunArgument,
+    web: Annotated[bool, typer.Option("--web", help="As a page in the browser, on this machine alone.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
+) -> None:
     """Follow a run that is running, as mtsearch run shows it; Ctrl-C leaves it running."""
     from mtsearch.console import Watch
     from mtsearch.search.status import follow, look
 
     try:
-        with Watch(console) as shown:
-            follow(run_folder, shown, shown.catch_up)
+        if web:
+            _serve(run_folder, port)
+        else:
+            with Watch(console) as shown:
+                follow(run_folder, shown, shown.catch_up)
     except KeyboardInterrupt:
         pass  # only the watching ends
     _print_status(look(run_folder))
@@ -382,11 +389,20 @@ def top(
 
 @app.command()
 def report(
-    run_folder: RunArgument,
-    out: Annotated[Path | None, typer.Option(help="The page; RUN/report/index.html otherwise.")] = None,
+    run_folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; several are compared.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file; otherwise RUN/report/index.html, or comparison.html beside the first of several."),
+    ] = None,
+    format_: Annotated[
+        Literal["html", "md", "latex"],
+        typer.Option("--format", help="A page with figures, or Markdown or LaTeX with the words and the tables."),
+    ] = "html",
+    figures: Annotated[Path | None, typer.Option(help="Write the figures here too, as PNG and PDF.")] = None,
 ) -> None:
-    """Write the report: one HTML page with the best trials, their curves, and the table."""
-    console.print(str(_report(run_folder, out)), markup=False, highlight=False, soft_wrap=True)
+    """Write the report: what was searched, what won and what to try next, with the trials, their curves and tables."""
+    page = _report(run_folders, out, format_, figures)
+    console.print(str(page), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -501,7 +517,7 @@ def _conclude(outcome: Outcome, command: str, copy_to: str | None = None) -> Non
     from mtsearch_analysis import early_order_verdict, task_set_table
 
     has_winner = outcome.best is not None or bool(outcome.best_of_tasks)
-    page = _report(outcome.folder, None) if has_winner or outcome.nearest is not None else None
+    page = _report([outcome.folder]) if has_winner or outcome.nearest is not None else None
     run = _read_run(outcome.folder)
     print_outcome(console, outcome, page, command, task_set_table(run).to_dict("records"))
     if verdict := early_order_verdict(run):
@@ -536,14 +552,32 @@ def _conclude_replication(folder: Path) -> None:
         print_replication(console, rows, replication_verdict(run), folder / "replications.parquet")
 
 
-def _report(folder: Path, out: Path | None) -> Path:
-    from mtsearch_analysis import write_report
+def _report(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    format_: Literal["html", "md", "latex"] = "html",
+    figures: Path | None = None,
+) -> Path:
+    from mtsearch_analysis import load_runs, write_report
 
-    run = _read_run(folder)
     try:
-        return write_report(run, out)
-    except (OSError, ValueError) as error:
+        return write_report(load_runs(folders), out, format_, figures)
+    except (ImportError, OSError, ValueError) as error:
         raise RunError(str(error)) from error
+
+
+def _serve(folder: Path, port: int) -> None:
+    from mtsearch.console import print_pairs
+    from mtsearch.search.status import look
+    from mtsearch_analysis.live import LiveServer
+
+    look(folder)  # refuses what is no run folder
+    try:
+        server = LiveServer(folder, port)
+    except OSError as error:
+        raise RunError(f"--port: {port} must be free, but got: {error.strerror}") from error
+    print_pairs(console, [("page", server.url), ("ends", "with Ctrl-C; the run goes on")])
+    server.serve()
 
 
 def _read_run(folder: Path) -> Run:

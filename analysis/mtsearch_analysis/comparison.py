@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.significance import bootstrap_interval
 from mtsearch_analysis.style import SERIES_COLOURS, SERIES_DASHES, empty_figure, lay_out
 
-__all__ = ["anytime_of_runs", "anytime_of_runs_figure", "run_table"]
+__all__ = ["Budget", "anytime_of_runs", "anytime_of_runs_figure", "groups_by_space", "run_table"]
 
 Budget = Literal["seconds", "gpu_seconds", "examples_seen"]
 
@@ -50,6 +51,26 @@ def run_table(runs: Runs) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def groups_by_space(runs: Runs) -> dict[str, str]:
+    """The group of each run, by name: runs of one space, but for its name and seeds, are together.
+
+    A group is called after its runs: ``s13, s14``. Runs whose space is not known are alone.
+    """
+    keys = {name: _without_seeds(run.space) if run.space else name for name, run in runs.by_name.items()}
+    members: dict[str, list[str]] = {}
+    for name, key in keys.items():
+        members.setdefault(key, []).append(name)
+    return {name: ", ".join(members[key]) for name, key in keys.items()}
+
+
+def _without_seeds(space: Mapping[str, Any]) -> str:
+    same = {key: value for key, value in space.items() if key != "name"}
+    for section in ("training", "search"):
+        if isinstance(same.get(section), Mapping):
+            same[section] = {key: value for key, value in same[section].items() if key != "seed"}
+    return json.dumps(same, sort_keys=True, default=str)
 
 
 def anytime_of_runs(

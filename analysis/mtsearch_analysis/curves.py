@@ -11,10 +11,18 @@ import plotly.graph_objects as go
 
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
-from mtsearch_analysis.style import STATUS_COLOURS, STATUS_DASHES, WINNER_COLOUR, empty_figure, lay_out, line_width
+from mtsearch_analysis.style import (
+    SERIES_COLOURS,
+    STATUS_COLOURS,
+    STATUS_DASHES,
+    WINNER_COLOUR,
+    empty_figure,
+    lay_out,
+    line_width,
+)
 from mtsearch_analysis.tables import STATUSES, Direction, split_metric
 
-__all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves"]
+__all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves", "trial_figure"]
 
 _MOST_RUNGS = 8
 
@@ -73,12 +81,39 @@ def curve_figure(frame: pd.DataFrame) -> go.Figure:
     rungs = frame[frame["status"] == "pruned"].groupby("trial_id")["epoch"].max().unique()
     for epoch in rungs if len(rungs) <= _MOST_RUNGS else []:
         figure.add_vline(x=float(epoch), line={"dash": "dot", "color": STATUS_COLOURS["pruned"], "width": 1})
+    return _over_epochs(figure, str(metric), height_px=420)
+
+
+def _over_epochs(figure: go.Figure, what: str, height_px: int) -> go.Figure:
     return lay_out(
         figure,
-        height_px=420,
+        height_px=height_px,
         xaxis={"title": {"text": "epoch", "standoff": 6}, "rangemode": "tozero"},
-        yaxis={"title": {"text": escape(str(metric))}},
+        yaxis={"title": {"text": escape(what)}},
     )
+
+
+def trial_figure(frame: pd.DataFrame) -> go.Figure:
+    """Several metrics of one trial over epochs, the first one's line the thickest.
+
+    Args:
+        frame: rows of :func:`learning_curves` of one trial, of as many metrics as there are to be.
+    """
+    figure = go.Figure()
+    for position, (metric, rows) in enumerate(frame.groupby("metric", sort=False)):
+        figure.add_trace(
+            go.Scatter(
+                x=rows["epoch"].to_numpy("float64"),
+                y=rows["value"].to_numpy("float64"),
+                name=escape(str(metric)),
+                mode="lines+markers",
+                line={
+                    "color": SERIES_COLOURS[position % len(SERIES_COLOURS)],
+                    "width": 1.8 if position else 3.0,
+                },
+            )
+        )
+    return _over_epochs(figure, "score", height_px=340)
 
 
 def _curves(frame: pd.DataFrame, *, name: str, line: dict[str, Any], opacity: float) -> go.Scatter:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
+from mtsearch_analysis.settings import searched_columns
 from mtsearch_analysis.style import INK, SCORE_SCALE, WINNER_COLOUR, empty_figure, lay_out, line_width
 from mtsearch_analysis.wording import score, setting
 
@@ -41,7 +42,7 @@ def parallel_figure(run: Run) -> go.Figure:
     pointed at.
     """
     trials = best_trials(run, n=None).iloc[::-1].reset_index(drop=True)
-    varied = [column for column in run.varied_columns if trials[column].nunique(dropna=False) > 1]
+    varied = [column for column in searched_columns(run) if trials[column].nunique(dropna=False) > 1]
     if len(trials) < 2 or not varied:
         return empty_figure("It takes two trials with a score, and a setting in which they differ.")
     values = trials["score"].to_numpy("float64")

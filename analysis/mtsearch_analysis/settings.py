@@ -13,7 +13,7 @@ import pandas as pd
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.wording import setting
 
-__all__ = ["Range", "Setting", "searched_settings"]
+__all__ = ["Range", "Setting", "searched_columns", "searched_settings"]
 
 _RANGES = ("uniform", "loguniform", "quniform", "qloguniform", "int", "logint")
 _MOST_OPTIONS = 6  # numbers that no range is known of are options up to so many
@@ -105,6 +105,11 @@ def searched_settings(run: Run) -> list[Setting]:
         found.append(Setting(column, domains.range_of(name) or _observed(values), may_be_null))
     codes = {one.column: pd.factorize(trials[one.column], use_na_sentinel=False)[0] for one in found}
     return [one for one in found if not any(_follows(one, other, codes) for other in found)]
+
+
+def searched_columns(run: Run) -> list[str]:
+    """The columns of the searched settings."""
+    return [one.column for one in searched_settings(run)]
 
 
 class _Domains:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from mtsearch_analysis.best import best_trials, tasks_lost
-from mtsearch_analysis.load import Run
+from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.pareto import pareto_front
+from mtsearch_analysis.replication import replication_verdict
+from mtsearch_analysis.settings import searched_columns
 from mtsearch_analysis.tables import STATUSES, split_metric
 from mtsearch_analysis.task_sets import task_set_table
 from mtsearch_analysis.wording import count, duration, large, listing, score
 
-__all__ = ["summarise"]
+__all__ = ["summarise", "summarise_runs"]
 
 _MOST_SETTINGS_NAMED = 8
 _MOST_TRIALS_NAMED = 8
@@ -33,8 +35,33 @@ def summarise(run: Run) -> list[str]:
     ]
 
 
+def summarise_runs(runs: Runs) -> list[str]:
+    """What several runs found, which of them found the best trial, and by how much it is ahead of the next run's."""
+    metric = next(iter(runs)).main_metric
+    sentences = [f"{listing(list(runs.by_name))} are compared by {metric}."]
+    tops = {name: best_trials(run, n=1) for name, run in runs.by_name.items() if not run.ranks_apart()}
+    scores = {name: float(rows["score"].iloc[0]) for name, rows in tops.items() if len(rows)}
+    is_less_better = next(iter(runs)).direction == "minimize"
+    ranked = sorted(scores, key=lambda name: scores[name] if is_less_better else -scores[name])
+    if not ranked:
+        return [*sentences, "No trial has reported a score yet, or none of a run is its best."]
+    first = ranked[0]
+    won = f"The best trial is {first}'s {tops[first]['trial_id'].iloc[0]} with {score(scores[first])}"
+    if len(ranked) > 1:
+        lead = abs(scores[first] - scores[ranked[1]])
+        won += f", {score(lead)} better than the best of {ranked[1]}" if lead else f", the same as {ranked[1]}'s best"
+    sentences.append(f"{won}.")
+    if len({run.score_split for run in runs}) > 1:
+        sentences.append("They are not measured alike: some scores are on a holdout, and others on dev.")
+    hashes = {name: frozenset(run.trials["data_hash"].dropna()) for name, run in runs.by_name.items()}
+    if len({known for known in hashes.values() if known}) > 1:
+        sentences.append("They saw different data, so scores may differ for that alone.")
+    spent = f"{duration(runs.trials['seconds'].sum())} of training in all"
+    return [*sentences, f"They cost {spent} and {large(float(runs.trials['examples_seen'].sum()))} examples."]
+
+
 def _what_was_searched(run: Run) -> str:
-    names = [column.removeprefix("config/") for column in run.varied_columns]
+    names = [column.removeprefix("config/") for column in searched_columns(run)]
     shown = names[:_MOST_SETTINGS_NAMED]
     if len(names) > len(shown):
         shown = [*shown, f"{len(names) - len(shown)} more"]
@@ -125,6 +152,8 @@ def _what_is_traded_off(run: Run) -> list[str]:
 
 
 def _how_sure(run: Run) -> list[str]:
+    if len(run.replications):
+        return replication_verdict(run)
     seeds = run.trials["seed"].dropna().unique()
     if len(seeds) != 1 or run.trials["score"].notna().sum() < 2:
         return []

@@ -1,0 +1,72 @@
+"""What there is to say of a run: computed once, told as a page, in Markdown or in LaTeX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mtsearch_analysis.advice import advice
+from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, stopping_regret
+from mtsearch_analysis.effects import marginal_effects
+from mtsearch_analysis.importance import parameter_importance
+from mtsearch_analysis.load import Run
+from mtsearch_analysis.summary import summarise
+
+__all__ = ["Findings", "find"]
+
+_RESAMPLES = 50
+_MOST_RESAMPLED = 20_000  # trials in all resamples together, which bounds the time
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report is made of, besides the run's tables.
+
+    Args:
+        run: the run.
+        summary: the run in sentences.
+        advice: what to try next, in sentences.
+        importance: of the settings, as ``parameter_importance`` gives it; empty where it can't be told.
+        importance_note: why it is not there; empty where it is.
+        effects: of the settings, as ``marginal_effects`` gives them.
+        early_order: as ``early_order_table`` gives it.
+        early_verdict: what that comes to, in sentences; empty where there is nothing to say.
+        regret: of stopping early, as ``stopping_regret`` gives it.
+    """
+
+    run: Run
+    summary: list[str]
+    advice: list[str]
+    importance: pd.DataFrame
+    importance_note: str
+    effects: pd.DataFrame
+    early_order: pd.DataFrame
+    early_verdict: str
+    regret: pd.DataFrame
+
+
+def find(run: Run) -> Findings:
+    """Answers every question of the report; without Optuna all but that of importance."""
+    note = ""
+    num_completed = int((run.trials["status"] == "completed").sum())
+    num_resamples = max(10, min(_RESAMPLES, _MOST_RESAMPLED // max(num_completed, 1)))
+    try:
+        importance = parameter_importance(run, num_resamples=num_resamples)
+    except ImportError as error:
+        importance, note = pd.DataFrame(), f"Which settings mattered is left out: {error}."
+    return Findings(
+        run=run,
+        summary=summarise(run),
+        advice=advice(run, importance),
+        importance=importance,
+        importance_note=note,
+        effects=marginal_effects(run),
+        early_order=early_order_table(run),
+        early_verdict=_sentence(early_order_verdict(run)),
+        regret=stopping_regret(run),
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""

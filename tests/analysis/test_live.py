@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mtsearch_analysis.live import LiveServer
+from tests.analysis.run_folders import trial_row, write_tables
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LiveServer]:
+    server = LiveServer(tmp_path / "run")
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield server
+    server.close()
+    thread.join()
+
+
+def _get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_the_page_is_renewed_when_rows_arrive(
+    server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtsearch_analysis.live._SHARE_OF_TIME", float("inf"))
+    write_tables(tmp_path / "run", [trial_row(0, 0.125)], [])
+    status, page = _get(server.url)
+    assert status == 200
+    assert "0.1250" in page
+    version = _get(f"{server.url}version")[1]
+    assert f'!== "{version}"' in page
+    write_tables(tmp_path / "run", [trial_row(0, 0.125), trial_row(1, 0.875)], [])
+    assert _get(f"{server.url}version")[1] != version
+    assert "0.8750" in _get(server.url)[1]
+
+
+def test_it_takes_no_more_than_its_share_of_the_time(server: LiveServer, tmp_path: Path) -> None:
+    write_tables(tmp_path / "run", [trial_row(0, 0.125)], [])
+    page = _get(server.url)[1]
+    version = _get(f"{server.url}version")[1]
+    write_tables(tmp_path / "run", [trial_row(0, 0.875)], [])
+    assert _get(f"{server.url}version")[1] == version  # it is too early for another
+    assert _get(server.url)[1] == page
+
+
+def test_before_the_first_table_it_waits(server: LiveServer) -> None:
+    status, page = _get(server.url)
+    assert status == 503
+    assert "no such run folder" in page
+    assert 'http-equiv="refresh"' in page
+
+
+def test_nobody_else_can_guess_where_it_is(server: LiveServer) -> None:
+    assert server.url.startswith("http://127.0.0.1:")
+    root = server.url.split("/", 3)[3]
+    assert len(root) > 20
+    assert _get(server.url.removesuffix(root))[0] == 404
+    assert _get(f"{server.url}../../etc/passwd")[0] == 404
+    assert _get(f"{server.url}trials.parquet")[0] == 404
