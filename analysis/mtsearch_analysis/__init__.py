@@ -37,15 +37,28 @@ from mtsearch_analysis.joint import (
     negative_transfer_figure,
     negative_transfer_table,
 )
-from mtsearch_analysis.load import Run, Runs, load_run, load_runs
+from mtsearch_analysis.load import Run, Runs, load_run, load_runs, load_table
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import hypervolume, hypervolume_curve, hypervolume_figure, pareto_figure, pareto_front
+from mtsearch_analysis.probes import best_heads, best_layers_figure, label_differences, label_differences_figure
 from mtsearch_analysis.replication import replication_table, replication_tests, replication_verdict
 from mtsearch_analysis.report import write_report
+from mtsearch_analysis.results import config_scores, results_table, results_text
+from mtsearch_analysis.seeds import seed_spread, seeds_figure, seeds_needed
 from mtsearch_analysis.settings import Range, Setting, searched_settings
 from mtsearch_analysis.summary import summarise
 from mtsearch_analysis.task_sets import task_set_table
 from mtsearch_analysis.trade_offs import task_scores, trade_off_figure, trade_off_table
+from mtsearch_analysis.transfer import (
+    ranking_figure,
+    ranking_quality,
+    ranking_table,
+    task_map,
+    task_map_figure,
+    task_similarities,
+    transfer_figure,
+    transfer_table,
+)
 
 __all__ = [
     "Range",
@@ -56,8 +69,11 @@ __all__ = [
     "anytime_figure",
     "anytime_of_runs",
     "anytime_of_runs_figure",
+    "best_heads",
+    "best_layers_figure",
     "best_trials",
     "compare",
+    "config_scores",
     "cost_figure",
     "cost_table",
     "curve_figure",
@@ -83,9 +99,12 @@ __all__ = [
     "joint_figure",
     "joint_pairs",
     "joint_table",
+    "label_differences",
+    "label_differences_figure",
     "learning_curves",
     "load_run",
     "load_runs",
+    "load_table",
     "marginal_effects",
     "mean_map",
     "negative_transfer_figure",
@@ -94,22 +113,35 @@ __all__ = [
     "parameter_importance",
     "pareto_figure",
     "pareto_front",
+    "ranking_figure",
+    "ranking_quality",
+    "ranking_table",
     "regret_figure",
     "replication_table",
     "replication_tests",
     "replication_verdict",
+    "results_table",
+    "results_text",
     "rgb_figure",
     "run_table",
     "save_figures",
     "searched_settings",
+    "seed_spread",
+    "seeds_figure",
+    "seeds_needed",
     "stopping_regret",
     "summarise",
+    "task_map",
+    "task_map_figure",
     "task_scores",
     "task_set_table",
+    "task_similarities",
     "task_table",
     "tasks_lost",
     "trade_off_figure",
     "trade_off_table",
+    "transfer_figure",
+    "transfer_table",
     "trial_figure",
     "write_report",
 ]

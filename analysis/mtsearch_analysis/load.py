@@ -24,7 +24,7 @@ from mtsearch_analysis.tables import (
     split_metric,
 )
 
-__all__ = ["Run", "Runs", "load_run", "load_runs", "named_runs"]
+__all__ = ["Run", "Runs", "load_run", "load_runs", "load_table", "named_runs"]
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,19 @@ def load_runs(paths: Iterable[str | Path]) -> Runs:
             for table in TABLES
         },
     )
+
+
+def load_table(table: Table, folder: str | Path) -> pd.DataFrame:
+    """Reads one table of a folder, such as ``tables.PROBES``.
+
+    Raises:
+        FileNotFoundError: the folder has no such table.
+        ValueError: it can't be read, is newer than this code or lacks a column.
+    """
+    path = Path(folder)
+    if not (path / table.file).exists():
+        raise FileNotFoundError(f"{path / table.file}: no {table.name} table; pass the folder that holds {table.file}")
+    return _to_pandas(_read_table(table, path))
 
 
 def named_runs(runs: Run | Runs) -> Mapping[str, Run]:

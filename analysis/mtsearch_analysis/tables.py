@@ -19,9 +19,14 @@ __all__ = [
     "INTERFERENCE",
     "LESS_IS_BETTER",
     "METRICS",
+    "PROBES",
     "REPLICATIONS",
+    "SOURCE_RANKINGS",
     "STATUSES",
+    "STUDIES",
     "TABLES",
+    "TASK_EMBEDDINGS",
+    "TRANSFERS",
     "TRIALS",
     "Column",
     "ColumnGroup",
@@ -430,3 +435,78 @@ REPLICATIONS = Table(
 )
 
 TABLES: tuple[Table, ...] = (TRIALS, METRICS, INTERFERENCE, GATES, REPLICATIONS)
+"""Those of a search."""
+
+PROBES = Table(
+    name="probes",
+    file="probes.parquet",
+    version=1,
+    columns=(
+        Column(
+            "model", pa.string(), "", "whose attention heads: a name, such as pretrained or pos+ner", nullable=False
+        ),
+        Column("trained", pa.string(), "", "the tasks that it was trained on: pos+ner; null as it came pretrained"),
+        Column("task", pa.string(), "", "the probed task", nullable=False),
+        Column("label", pa.string(), "", "the label; empty for all labels together", nullable=False),
+        Column(
+            "split", pa.string(), "", "dev, on which a head is chosen, or test, on which it is judged", nullable=False
+        ),
+        Column("num_items", pa.int64(), "items", "words, arcs or spans of that label on that split", nullable=False),
+        Column("chance", pa.string(), "", "of a chance baseline its name: offset, majority; null for a head"),
+        Column("layer", pa.int32(), "layers", "from 1 for the lowest; null for a chance baseline"),
+        Column("head", pa.int32(), "attention heads", "in its layer, from 1; null for a chance baseline"),
+        Column("accuracy", pa.float64(), "ratio", "share of the items that are right", nullable=False),
+    ),
+)
+
+TRANSFERS = Table(
+    name="transfers",
+    file="transfers.parquet",
+    version=1,
+    columns=(
+        Column("target", pa.string(), "", "the task that is scored", nullable=False),
+        Column(
+            "target_kind", pa.string(), "", "its kind, by which tasks are coloured: classification, qa", nullable=False
+        ),
+        Column("source", pa.string(), "", "the task trained before it; null where it was trained directly"),
+        Column("source_kind", pa.string(), "", "the source's kind; null without a source"),
+        Column(
+            "regime", pa.string(), "", "how much data source and target had, in words: full to limited", nullable=False
+        ),
+        Column("seed", pa.int64(), "", "training.seed of the target's training", nullable=False),
+        Column("metric", pa.string(), "", "the target's main metric, of which more is better", nullable=False),
+        Column("score", pa.float64(), "ratio", "what the target reached", nullable=False),
+    ),
+)
+
+TASK_EMBEDDINGS = Table(
+    name="task_embeddings",
+    file="task_embeddings.parquet",
+    version=1,
+    columns=(
+        Column("task", pa.string(), "", "the task", nullable=False),
+        Column("kind", pa.string(), "", "its kind, by which tasks are coloured", nullable=False),
+        Column("method", pa.string(), "", "textemb, taskemb", nullable=False),
+        Column(
+            "component", pa.string(), "", "of what: layer.3.output, cls; empty where there is but one", nullable=False
+        ),
+        Column("num_examples", pa.int64(), "examples", "over how many it is the mean", nullable=False),
+        Column("vector", pa.list_(pa.float32()), "", "the embedding, of one length per component", nullable=False),
+    ),
+)
+
+SOURCE_RANKINGS = Table(
+    name="source_rankings",
+    file="source_rankings.parquet",
+    version=1,
+    columns=(
+        Column("method", pa.string(), "", "what ranks: taskemb, textemb, datasize", nullable=False),
+        Column("target", pa.string(), "", "the task to be trained", nullable=False),
+        Column("source", pa.string(), "", "a task that could be trained before it", nullable=False),
+        Column("rank", pa.int32(), "ranks", "of the source for the target, 1 for the one to take", nullable=False),
+        Column("similarity", pa.float64(), "", "by which it is ranked, more is better; null for fused ranks"),
+    ),
+)
+
+STUDIES: tuple[Table, ...] = (PROBES, TRANSFERS, TASK_EMBEDDINGS, SOURCE_RANKINGS)
+"""Those of studies of trained models: of what they hold, and of what transfers between tasks."""

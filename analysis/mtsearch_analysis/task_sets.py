@@ -89,12 +89,12 @@ def _rows_of_task(run: Run, name: str, confidence: float) -> Iterator[tuple[obje
         )
 
 
-def same_settings(trials: pd.DataFrame, task: str, ignoring: Collection[str] = ()) -> pd.Series:
-    """A number for each trial, the same for equal settings whatever the other tasks and the config's name are.
+def same_settings(trials: pd.DataFrame, task: str | None = None, ignoring: Collection[str] = ()) -> pd.Series:
+    """A number for each trial, the same for equal settings whatever the config's name is.
 
     Args:
         trials: rows of ``tables.TRIALS``.
-        task: whose settings count; those of other tasks do not.
+        task: whose settings count, and not those of other tasks; None for all.
         ignoring: what may differ all the same, such as ``sampler.examples_per_task``.
     """
     columns = [
@@ -102,7 +102,7 @@ def same_settings(trials: pd.DataFrame, task: str, ignoring: Collection[str] = (
         for column in trials.columns
         if column.startswith("config/")
         and column != "config/name"
-        and (not column.startswith("config/tasks.") or column.startswith(f"config/tasks.{task}."))
+        and (task is None or not column.startswith("config/tasks.") or column.startswith(f"config/tasks.{task}."))
         and column.removeprefix("config/") not in ignoring
         and trials[column].nunique(dropna=False) > 1
     ]

@@ -102,6 +102,60 @@ def slurm(
     )
 
 
+@launch.command()
+def kuberay(
+    space: SpaceArgument,
+    image: Annotated[str, typer.Option(help="With mtsearch in it, as launch/Dockerfile makes it.")],
+    workers: Annotated[int, typer.Option(min=1, help="Pods on which trials run.")] = 2,
+    gpus_per_worker: Annotated[int, typer.Option(min=0, help="Of each.")] = 1,
+    cpus_per_worker: Annotated[int, typer.Option(min=1, help="Cores of each.")] = 4,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Of each, such as 64Gi.")] = "16Gi",
+    claim: Annotated[
+        str | None, typer.Option(help="A volume claim that is there, ReadWriteMany; by default one is made.")
+    ] = None,
+    storage_class: Annotated[str | None, typer.Option(help="Of the claim that is made.")] = None,
+    storage: Annotated[str, typer.Option(metavar="SIZE", help="Of the claim that is made.")] = "100Gi",
+    namespace: Annotated[str | None, typer.Option(help="Where; kubectl's own by default.")] = None,
+    set_: SetOption = None,
+    name: NameOption = None,
+    data: Annotated[
+        str | None, typer.Option(help="The folder of data sets, as the pods see it, such as /shared/data.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The manifest to write; NAME.kuberay.yaml by default.")] = None,
+) -> None:
+    """Search on Kubernetes: writes the manifest of a RayJob for a space, which travels in it.
+
+    Run folders are written to /shared/runs of the claim. Paths in the space are those that the pods see.
+    """
+    from mtsearch.launching.kuberay import KubeRayJob, footprint_of, manifest, name_of, read_travelling
+
+    job = KubeRayJob(
+        image=image,
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+        cpus_per_worker=cpus_per_worker,
+        memory_per_worker=memory,
+        claim=claim,
+        storage_class=storage_class,
+        storage=storage,
+        namespace=namespace,
+    )
+    search = read_travelling(space, set_ or (), name, data)
+    footprint = footprint_of(search.space, job)  # before anything waits for room that never comes
+    path = Path(f"{search.name}.kuberay.yaml") if out is None else out
+    _write(path, manifest(job, search))
+    called = name_of(search.name)
+    kubectl = "kubectl" if namespace is None else f"kubectl --namespace {namespace}"
+    asked = f"{workers} pods with {cpus_per_worker} cores and {gpus_per_worker} GPUs each"
+    _print("manifest", os.path.relpath(path))
+    _print("asks for", f"{asked}: at most {footprint.concurrency} trials at a time")
+    _print("submit it", f"{kubectl} apply -f {path}")
+    _print("what it says", f"{kubectl} logs --follow --selector job-name={called}")
+    _print("dashboard", f"{kubectl} port-forward service/$({kubectl} get rayjob {called} "
+           "-o jsonpath={.status.rayClusterName})-head-svc 8265, then http://127.0.0.1:8265")  # fmt: skip
+    _print("go on", f"{kubectl} delete rayjob {called}, and apply again; the volume claim stays")
+
+
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mtsearch_analysis.tables import METRICS, STATUSES, TABLES, TRIALS, Objective, Table, split_metric
+from mtsearch_analysis.tables import METRICS, STATUSES, STUDIES, TABLES, TRIALS, Objective, Table, split_metric
 from tests.analysis.run_folders import metric_row, trial_row
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*TABLES, *STUDIES], ids=lambda table: table.name)
 def test_columns_are_named_once_and_documented(table: Table) -> None:
     names = [column.name for column in table.columns]
     assert len(set(names)) == len(names)
