@@ -181,7 +181,11 @@ def collective(backend: str) -> Finding:
 def cluster(address: str | None, shared: Path | None) -> Iterator[Finding]:
     """Ray, its token, the cluster's machines, their clocks and versions, and what they see of the shared folder."""
     address = address or os.environ.get("RAY_ADDRESS")
-    remedy = f"start it (ray start --head), or correct --address {address}" if address else "look into /tmp/ray"
+    remedy = (
+        f"start it (ray start --head), or correct --address {address}"
+        if address
+        else f"look into /tmp/ray-{os.getuid()}"
+    )
     if address and (problem := _does_not_listen(address)):  # Ray itself would try for minutes
         yield Finding("cluster", "failure", f"{address} does not answer: {problem}", remedy)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,6 +57,8 @@ def connected(address: str | None) -> Iterator[str | None]:
     }
     if not address:
         settings |= {"dashboard_host": "127.0.0.1", "object_store_memory": _OBJECT_STORE_BYTES}
+        if "RAY_TMPDIR" not in os.environ:
+            settings["_temp_dir"] = str(_own_folder())
     _guard_token(make=not address)
     with environment(quiet):
         try:
@@ -75,6 +78,26 @@ def connected(address: str | None) -> Iterator[str | None]:
             yield f"http://{context.dashboard_url}" if context.dashboard_url else None
         finally:
             ray.shutdown()
+
+
+def _own_folder(under: Path = Path("/tmp")) -> Path:
+    """Where Ray keeps its sockets and logs: in /tmp/ray anybody on the machine could put others in their place.
+
+    Args:
+        under: a short path, since that of a socket may have 107 characters.
+
+    Raises:
+        ResourceError: somebody else has it.
+    """
+    folder = under / f"ray-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ResourceError(
+            f"{folder}: must be a folder of yours, but is another's; have it removed, or set RAY_TMPDIR"
+        )
+    folder.chmod(0o700)
+    return folder
 
 
 def _guard_token(make: bool) -> None:

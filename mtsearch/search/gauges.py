@@ -7,6 +7,7 @@ Ray calls them ``ray_mtsearch_..``; each has the label ``run``:
 ``mtsearch_trials``                   how many, by the label ``status``: running, completed, pruned, failed, ..
 ``mtsearch_examples_per_second``      of the running trials together, as each last reported
 ``mtsearch_peak_memory_bytes``        the most that a trial has held so far: of its GPU, else of its process
+``mtsearch_trials_past_rung``         how many have passed it, by the label ``rung``, as the trial scheduler counts
 ``mtsearch_trial_score``              last one of each running trial, by the label ``trial``
 ``mtsearch_trial_epoch``              of each running trial, by the label ``trial``
 ====================================  ================================================================================
@@ -38,6 +39,7 @@ _LABELS = {
     "mtsearch_trials": ("run", "status"),
     "mtsearch_examples_per_second": ("run",),
     "mtsearch_peak_memory_bytes": ("run",),
+    "mtsearch_trials_past_rung": ("run", "rung"),
     "mtsearch_trial_score": ("run", "trial"),
     "mtsearch_trial_epoch": ("run", "trial"),
 }
@@ -46,6 +48,7 @@ _DESCRIPTIONS = {
     "mtsearch_trials": "Trials of the search by status",
     "mtsearch_examples_per_second": "Examples a second that the running trials are trained on",
     "mtsearch_peak_memory_bytes": "The most memory that a trial has held",
+    "mtsearch_trials_past_rung": "Trials that have passed a rung of the trial scheduler",
     "mtsearch_trial_score": "Last score of a running trial",
     "mtsearch_trial_epoch": "Epochs that a running trial has done",
 }
@@ -67,6 +70,9 @@ def readings(state: RunState) -> Iterator[tuple[str, dict[str, str], float]]:
     yield "mtsearch_examples_per_second", {}, sum(t.facts.get("examples_per_second") or 0.0 for t in running)
     if peak_bytes := max((t.facts.get("peak_memory_bytes") or 0.0 for t in trials), default=0.0):
         yield "mtsearch_peak_memory_bytes", {}, peak_bytes
+    passed = Counter(rung for trial in trials for rung in range(trial.bracket, trial.bracket + (trial.rung or 0)))
+    for number, rung in enumerate(state.rungs or ()):
+        yield "mtsearch_trials_past_rung", {"rung": str(rung)}, passed[number]
     for trial in running:
         labels = {"trial": trial.trial_id}
         if (score := trial.scores.get(trial.evaluation)) is not None:

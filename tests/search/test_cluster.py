@@ -148,3 +148,16 @@ def test_no_token_is_made_where_it_is_not_asked_for(home: Path, monkeypatch: pyt
     with cluster.connected(None):
         pass
     assert not (home / ".ray").exists()
+
+
+def test_nobody_else_can_enter_the_folder_of_ray_s_sockets(tmp_path: Path) -> None:
+    folder = cluster._own_folder(tmp_path)
+    assert folder == cluster._own_folder(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    cluster._own_folder(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    folder.symlink_to("/")
+    with pytest.raises(ResourceError, match="must be a folder of yours, but is another's"):
+        cluster._own_folder(tmp_path)

@@ -35,7 +35,19 @@ def test_gauges_are_of_the_search_and_of_each_running_trial() -> None:
 
 def test_before_the_first_trial_only_counts_are_told() -> None:
     names = {name for name, _, _ in readings(fold(Story().begun().events))}
-    assert names == {"mtsearch_trials", "mtsearch_examples_per_second"}
+    assert names == {"mtsearch_trials", "mtsearch_examples_per_second", "mtsearch_trials_past_rung"}
+
+
+def test_trials_are_counted_at_each_rung_that_they_have_passed() -> None:
+    story = Story().begun(rungs=(1, 3)).suggested(0).suggested(1).suggested(2)
+    for number, evaluations in ((0, 3), (1, 2), (2, 1)):
+        story = story.started(number)
+        for evaluation in range(1, evaluations + 1):
+            story = story.reported(number, evaluation, 0.5)
+    story = story.stopped(2, "pruned")
+    state = fold(story.events)
+    found = {labels["rung"]: value for name, labels, value in readings(state) if name == "mtsearch_trials_past_rung"}
+    assert found == {"1": 2, "3": 1}
 
 
 @pytest.mark.slow
