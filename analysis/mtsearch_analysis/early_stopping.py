@@ -156,7 +156,7 @@ def regret_figure(frame: pd.DataFrame) -> go.Figure:
         figure,
         height_px=320,
         showlegend=False,
-        xaxis={"title": {"text": "evaluation after which the rest would have been stopped", "standoff": 6}},
+        xaxis={"title": {"text": "stopped after evaluation", "standoff": 6}},
         yaxis={"title": {"text": "regret"}, "rangemode": "tozero"},
     )
 

@@ -142,7 +142,8 @@ def effect_figure(frame: pd.DataFrame) -> go.Figure:
             annotation_text=f"not used ({count(int(trials), 'trial')})",
         )
     axis: dict[str, Any] = {"title": {"text": escape(str(frame["parameter"].iloc[0])), "standoff": 6}}
-    axis |= {"type": "log" if frame["is_log"].any() else "linear"} if is_range else {"type": "category"}
+    kind = "category" if not is_range else "log" if frame["is_log"].any() else "linear"
+    axis |= {"type": kind, "exponentformat": "e"}  # 1e-5 rather than 10µ
     return lay_out(
         figure,
         height_px=280,

@@ -174,7 +174,7 @@ def _early_order(findings: Findings) -> dict[str, Any] | None:
         )
         for row in findings.early_order.to_dict("records")
     ]
-    grid = _Grid("Early and final order", [(heading, True) for heading in headings], rows)
+    grid = _Grid("Early and final order", [(heading, i > 0) for i, heading in enumerate(headings)], rows)
     return {"verdict": findings.early_verdict, "table": grid}
 
 

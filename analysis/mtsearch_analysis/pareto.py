@@ -141,7 +141,7 @@ def hypervolume_figure(frame: pd.DataFrame) -> go.Figure:
         height_px=320,
         showlegend=False,
         xaxis={"title": {"text": "completed trials", "standoff": 6}, "rangemode": "tozero"},
-        yaxis={"title": {"text": "hypervolume"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": "hypervolume"}, "rangemode": "tozero", "exponentformat": "e"},
     )
 
 

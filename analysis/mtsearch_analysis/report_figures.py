@@ -184,7 +184,7 @@ def _effects(findings: Findings) -> Iterator[ReportFigure]:
     for position, name in enumerate(names[:_MOST_EFFECTS]):
         frame = effects[effects["parameter"] == name]
         if len(frame) > 1:
-            yield ReportFigure(f"effect-{position}", f"{name}.", effect_figure(frame))
+            yield ReportFigure(f"effect-{position}", f"The mean score by {name}.", effect_figure(frame))
 
 
 def _interaction(findings: Findings) -> Iterator[ReportFigure]:
