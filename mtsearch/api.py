@@ -49,6 +49,7 @@ def search(
     more_seconds: float = 0.0,
     warm_start: str | Path | None = None,
     address: str | None = None,
+    nodes: int = 1,
     observer: Observer | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Outcome:
@@ -65,6 +66,7 @@ def search(
         warm_start: an earlier run's folder: its best points are tried first, and its trials are told to the search
             algorithm where the spaces agree.
         address: of a Ray cluster; None starts Ray here, unless a connection exists.
+        nodes: so many must have joined the cluster before the search begins.
         observer: told of every event.
         say: told what was found before the first trial, a line at a time.
 
@@ -74,6 +76,7 @@ def search(
     Raises:
         MtsearchError: anything that a person has to put right, in one line.
     """
+    from mtsearch.search.readiness import Readiness
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
     from mtsearch.training.preflight import preflight
@@ -83,13 +86,16 @@ def search(
     folder = run_folder(runs, loaded.name if name is None else name)
     root = data_folder(data)
     objective = Objective.of(loaded.search)
-    hashes = preflight(_one_at_a_time(loaded), Place(None, root), objective, say or _unheard)
+    configs = _one_at_a_time(loaded)
+    hashes = preflight(configs, Place(None, root), objective, say or _unheard)
     return run_search(
         loaded,
         folder,
         data_root=root,
         observer=observer,
         address=address,
+        num_nodes=nodes,
+        readiness=Readiness(configs, root, hashes, objective, say or _unheard),
         space_text=text,
         extra_trials=more_trials,
         extra_seconds=more_seconds,
@@ -130,6 +136,7 @@ def replicate(
         MtsearchError: anything that a person has to put right, in one line.
     """
     from mtsearch.config.search import Replicate
+    from mtsearch.search.readiness import Readiness
     from mtsearch.search.replication import replicate_run
     from mtsearch.training.place import Place
     from mtsearch.training.preflight import preflight
@@ -144,8 +151,19 @@ def replicate(
     wanted = {name: value for name, value in given.items() if value is not None}
     asked = (space.search.replicate or Replicate()).model_copy(update=wanted)
     root = data_folder(data or recorded_data_folder(folder / "trials"))
-    hashes = preflight(_one_at_a_time(space), Place(None, root), Objective.of(space.search), say or _unheard)
-    return replicate_run(space, folder, asked, data_root=root, data_hashes=hashes, observer=observer, address=address)
+    configs, objective = _one_at_a_time(space), Objective.of(space.search)
+    hashes = preflight(configs, Place(None, root), objective, say or _unheard)
+    readiness = Readiness(configs, root, hashes, objective, say or _unheard)
+    return replicate_run(
+        space,
+        folder,
+        asked,
+        data_root=root,
+        data_hashes=hashes,
+        observer=observer,
+        address=address,
+        readiness=readiness,
+    )
 
 
 def simulate(

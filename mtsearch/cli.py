@@ -64,6 +64,7 @@ def run(
     time: Annotated[str | None, typer.Option(metavar="+T", help="So much more time, such as +2h or +30m.")] = None,
     from_: FromOption = None,
     address: AddressOption = None,
+    nodes: Annotated[int, typer.Option(min=1, help="With --address: wait until so many nodes have joined.")] = 1,
 ) -> None:
     """Search a space; on the folder of an unfinished run of the same space, go on with it."""
     from mtsearch.api import run_folder, search
@@ -84,6 +85,7 @@ def run(
             more_seconds=_longer(time),
             warm_start=from_,
             address=address,
+            nodes=nodes,
             observer=watch,
             say=watch.say,
         )

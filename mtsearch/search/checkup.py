@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from mtsearch.errors import ResourceError
 from mtsearch.search.cluster import connected
 
-__all__ = ["check_up"]
+__all__ = ["check_up", "versions"]
 
 _PACKAGES = ("mtsearch", "torch", "transformers", "ray", "numpy", "pyarrow")
 _NODE_SECONDS = 60.0
@@ -31,7 +31,7 @@ def check_up(address: str | None, shared: Path | None) -> dict[str, Any]:
         address: of a cluster; None starts one here.
         shared: a folder that all machines are to see.
     """
-    found: dict[str, Any] = {"version": ray.__version__, "token": _token(), "here": _versions(), "problem": ""}
+    found: dict[str, Any] = {"version": ray.__version__, "token": _token(), "here": versions(), "problem": ""}
     try:
         with connected(address):
             found["nodes"] = [_node(node, shared) for node in ray.nodes() if node["Alive"]]
@@ -49,7 +49,8 @@ def _token() -> str:
     return f"RAY_AUTH_MODE={mode}, {token}" if mode else token
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that all machines must agree on; ``none`` where one is not installed."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -65,7 +66,7 @@ def _seen_from(path: str | None, content: str) -> dict[str, Any]:
         sees = path is None or Path(path).read_text(encoding="utf-8") == content
     except OSError:
         sees = False
-    return {"time": time.time(), "versions": _versions(), "sees": sees}
+    return {"time": time.time(), "versions": versions(), "sees": sees}
 
 
 def _node(node: dict[str, Any], shared: Path | None) -> dict[str, Any]:

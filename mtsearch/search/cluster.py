@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
 from mtsearch.search.driver import Footprint
 
-__all__ = ["connected", "environment", "find_footprint", "head_elsewhere", "nodes", "this_machine"]
+__all__ = ["connected", "environment", "find_footprint", "has_room", "head_elsewhere", "nodes", "this_machine"]
 
 # Read by Ray and Tune in the driver, and by workers where they inherit or are given them.
 _QUIET = {
@@ -26,10 +27,12 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 _OBJECT_STORE_BYTES = 200_000_000  # what passes through it are configs and reports
+_SECONDS_BETWEEN_LOOKS = 0.5
+_JOINING_SECONDS = 600.0  # for a node: a busy one takes minutes to start Ray
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[str | None]:
+def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
     """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
 
     Token authentication stays as Ray has it: a cluster of our own gets the user's token (one is made where there is
@@ -37,14 +40,17 @@ def connected(address: str | None) -> Iterator[str | None]:
 
     Args:
         address: of a cluster, as ``auto`` or ``HOST:PORT``; None starts one here, unless ``RAY_ADDRESS`` is set.
+        num_nodes: so many must have joined it first.
 
     Yields:
         The address of Ray's dashboard; None where it has none, or the connection was there before.
 
     Raises:
-        ResourceError: there is no cluster at the address, or it does not take us in.
+        ResourceError: there is no cluster at the address, it does not take us in, or nodes are missing.
     """
     if ray.is_initialized():
+        if num_nodes > 1:
+            _await_nodes(num_nodes)
         yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
@@ -75,6 +81,8 @@ def connected(address: str | None) -> Iterator[str | None]:
             remedy = "; is this machine too busy? try again" if "timed out during startup" in reason else remedy
             raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}{remedy}") from error
         try:
+            if num_nodes > 1:
+                _await_nodes(num_nodes)
             yield f"http://{context.dashboard_url}" if context.dashboard_url else None
         finally:
             ray.shutdown()
@@ -125,6 +133,17 @@ def head_elsewhere() -> str | None:
     """The address of the cluster's head node; None if it is this machine."""
     head: str = ray.get_runtime_context().gcs_address.rpartition(":")[0]
     return None if head in (ray.util.get_node_ip_address(), "127.0.0.1") else head
+
+
+def _await_nodes(number: int) -> None:
+    end = time.monotonic() + _JOINING_SECONDS
+    while len(there := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < number:
+        if time.monotonic() > end:
+            raise ResourceError(
+                f"--nodes: {number} must join the cluster, but after {_JOINING_SECONDS / 60:.0f} min there are "
+                f"{len(there)}: {', '.join(there)}; see what Ray says on the others, or ask for fewer"
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _take_up_token() -> bool:
@@ -211,6 +230,11 @@ def find_footprint(
         )
     wanted = room if concurrency == "auto" else min(room, concurrency)
     return Footprint(cpus, gpus, max(1, min(wanted, most)), asked.workers)
+
+
+def has_room(machine: Mapping[str, float], footprint: Footprint) -> bool:
+    """Whether a machine has room for a trial."""
+    return _room(machine, footprint.cpus, footprint.gpus) > 0
 
 
 def _room(machine: Mapping[str, float], cpus: int, gpus: float) -> int:

@@ -52,6 +52,7 @@ from mtsearch.search.events import (
 from mtsearch.search.faults import Cause, cause_of, reason_of
 from mtsearch.search.links import refuse_links
 from mtsearch.search.observer import Observer
+from mtsearch.search.readiness import Readiness
 from mtsearch.search.results import Tables, write_config
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState, TrialState
@@ -242,6 +243,7 @@ def replicate_run(
     data_hashes: DataHashes | None = None,
     observer: Observer | None = None,
     address: str | None = None,
+    readiness: Readiness | None = None,
 ) -> Replication:
     """Replicate the best of a run that is there, or go on with it; the search itself is left as it is.
 
@@ -255,11 +257,12 @@ def replicate_run(
         data_hashes: of the data that was found before.
         observer: told of every event.
         address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
+        readiness: what is looked for on its other nodes first; None looks for nothing.
 
     Raises:
         RunError: the folder is no run, another driver has it, no trial has a score, or one of the best went on from
             another trial's checkpoint.
-        ResourceError: no machine has room for a training, or Ray cannot be reached.
+        ResourceError: no machine has room for a training, Ray cannot be reached, or a node lacks something.
         DataError: the data is not that of the search.
     """
     folder = folder.resolve()
@@ -298,6 +301,8 @@ def replicate_run(
             ExitStack() as leaving,
         ):
             footprint = find_footprint(space.resources, nodes(), asked.top * asked.seeds, space.search.concurrency)
+            if readiness is not None:
+                readiness.check(folder, footprint)
             leaving.callback(record_warnings)
             if space.search.copy_to is not None:
                 leaving.callback(Copies(folder, space.search.copy_to, warnings.put).close)

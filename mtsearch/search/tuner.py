@@ -42,6 +42,7 @@ from mtsearch.search.mirror import StudyMirror
 from mtsearch.search.observer import Observer, Observers
 from mtsearch.search.population import Population
 from mtsearch.search.proposals import JOURNAL, Proposals
+from mtsearch.search.readiness import Readiness
 from mtsearch.search.replication import is_complete, replicate
 from mtsearch.search.results import Tables, write_json, write_text
 from mtsearch.search.schedulers import build_judge, build_scheduler
@@ -129,6 +130,8 @@ def run_search(
     in_process: bool = False,
     data_hashes: DataHashes | None = None,
     warm_start: Path | None = None,
+    num_nodes: int = 1,
+    readiness: Readiness | None = None,
     trainable: type[tune.Trainable] = Trial,
 ) -> Outcome:
     """Run a search, or go on with it: trials that were running are taken up again from their last checkpoints.
@@ -149,13 +152,15 @@ def run_search(
         data_hashes: what data there is, from :func:`mtsearch.training.preflight.preflight`; None takes
             the first trial's word for it.
         warm_start: an earlier run's folder, whose results a new search takes over; a search that has begun has them.
+        num_nodes: so many must have joined the cluster first.
+        readiness: what is looked for on its other nodes before the first trial; None looks for nothing.
         trainable: what runs a trial, and says of it what :class:`mtsearch.search.trial.Trial` says.
 
     Raises:
         RunError: the folder belongs to a finished search, to another space, to another driver, or to something else;
             or the search cannot start from the earlier run; or the database of ``search.storage`` does not answer, or
             holds another run's study of that name.
-        ResourceError: no machine has room for a trial, or Ray cannot be reached.
+        ResourceError: no machine has room for a trial, Ray cannot be reached, or nodes are missing or lack something.
         ConfigError: the trial scheduler cannot decide anything, or the space is all but infeasible.
         DataError: the data has changed since the search began.
     """
@@ -181,10 +186,12 @@ def run_search(
         run_id = state.run_id or uuid.uuid4().hex
         warnings: SimpleQueue[str] = SimpleQueue()
         mirror = _mirror(space, folder, run_id, warnings)
-        with nullcontext() if in_process else connected(address) as dashboard:
+        with nullcontext() if in_process else connected(address, num_nodes) as dashboard:
             machines = [this_machine()] if in_process else nodes()
             target = space.num_trials(extra)
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
+            if readiness is not None:
+                readiness.check(folder, footprint)
             if not state.trials:
                 given = space_text if space_text is not None else space.to_yaml()
                 write_text(folder / "space.yaml", without_passwords(given))

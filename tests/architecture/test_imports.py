@@ -89,6 +89,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "mtsearch_analysis": (),
     "mtsearch.search": (
         "mtsearch.config",
+        "mtsearch.data.cache",
         "mtsearch.data.source",
         "mtsearch.training",
         "mtsearch_analysis.pareto",

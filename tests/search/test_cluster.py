@@ -161,3 +161,15 @@ def test_nobody_else_can_enter_the_folder_of_ray_s_sockets(tmp_path: Path) -> No
     folder.symlink_to("/")
     with pytest.raises(ResourceError, match="must be a folder of yours, but is another's"):
         cluster._own_folder(tmp_path)
+
+
+def test_nodes_that_do_not_join_are_told_by_those_that_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"Alive": True, "NodeManagerHostname": "n1"}, {"Alive": False}])
+    monkeypatch.setattr(cluster, "_JOINING_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    with cluster.connected(None, num_nodes=1):
+        pass
+    said = "--nodes: 2 must join the cluster, but after 0 min there are 1: n1"
+    with pytest.raises(ResourceError, match=said), cluster.connected(None, num_nodes=2):
+        pass
