@@ -325,7 +325,10 @@ def gate_pairs_figure(pairs: pd.DataFrame) -> go.Figure:
     return lay_out(
         figure,
         height_px=130 + 70 * len(relations),
-        xaxis={"title": {"text": "Jaccard index of the open attention heads", "standoff": 6}},
+        xaxis={
+            "title": {"text": "Jaccard index of the open attention heads", "standoff": 6},
+            "range": _padded(pairs[["jaccard", "chance_low", "chance_high"]].to_numpy("float64")),
+        },
         yaxis={
             "tickvals": [-i for i in range(len(relations))],
             "ticktext": [escape(relation) for relation in relations],
@@ -334,6 +337,13 @@ def gate_pairs_figure(pairs: pd.DataFrame) -> go.Figure:
         },
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
     )
+
+
+def _padded(values: npt.NDArray[np.float64]) -> list[float]:
+    """From the least to the most, and a little on both sides."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = 0.04 * (high - low) or 0.02
+    return [low - margin, high + margin]
 
 
 def jaccard(left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> float:

@@ -84,7 +84,7 @@ def best_layers_figure(heads: pd.DataFrame) -> go.Figure:
                 text=[escape(label) for label in rows["label"]],
                 customdata=rows[["layer", "head", "num_items", "chance"]].to_numpy("float64"),
                 mode="markers+text",
-                textposition="middle right",
+                textposition="top center",
                 textfont={"size": 10},
                 marker={"size": 5 + 13 * share, "color": SERIES_COLOURS[(place - 1) % len(SERIES_COLOURS)]},
                 hovertemplate="<b>%{text}</b>: %{y:.3f} (chance %{customdata[3]:.3f})<br>layer %{customdata[0]}, "

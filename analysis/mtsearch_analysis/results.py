@@ -6,7 +6,7 @@ Trials of one run or of several whose settings differ in nothing but ``training.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -149,6 +149,7 @@ def results_table(
     *,
     baseline: str | None = None,
     names: Mapping[str, str] | None = None,
+    metrics: Collection[str] | None = None,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """A row for each config, split and metric: its mean over seeds, and how it differs from the baseline.
@@ -156,19 +157,23 @@ def results_table(
     Columns: ``config``, ``settings``, ``is_baseline``, ``split`` and ``metric`` as in :func:`config_scores`;
     ``num_seeds``, their ``mean`` and standard deviation ``sd``, from ``low`` to ``high`` the t interval of the mean;
     ``num_pairs`` of seeds that the baseline has too, the mean ``difference`` over these, from ``difference_low`` to
-    ``difference_high`` its t interval, ``p`` of the paired t test, ``p_holm`` corrected for all configs of that split
-    and metric, and ``verdict``: "better", "worse", "within noise", with one pair "unknown", or empty for the baseline.
+    ``difference_high`` its t interval, ``p`` of the paired t test, ``p_holm`` corrected for all configs and metrics
+    of that split, and ``verdict``: "better", "worse", "within noise", with one pair "unknown", empty for the
+    baseline.
 
     Args:
         runs: one or several.
         baseline: as for :func:`config_scores`.
         names: as for :func:`config_scores`.
+        metrics: these alone, such as ``mean_score``: the fewer are tested, the less is corrected for; None for all.
         confidence: of the intervals, between 0 and 1; a corrected p below 1 - ``confidence`` is more than noise.
 
     Raises:
         ValueError: the confidence is not between 0 and 1, or as for :func:`config_scores`.
     """
     scores = config_scores(runs, baseline=baseline, names=names)
+    if metrics is not None:
+        scores = scores[scores["metric"].isin(metrics)]
     directions = {name: run.direction_of(name) for run in named_runs(runs).values() for name in set(scores["metric"])}
     rows = []
     keys = ["config", "settings", "is_baseline", "split", "metric"]
@@ -196,7 +201,7 @@ def results_table(
     columns = [*keys, "num_seeds", "mean", "sd", "low", "high", "num_pairs", "difference", "difference_low"]
     frame = pd.DataFrame(rows, columns=[*columns, "difference_high", "p"]).astype({"num_pairs": "Int64"})
     frame["p_holm"] = np.nan
-    for _, group in frame.groupby(["split", "metric"]):
+    for _, group in frame.groupby("split"):
         frame.loc[group.index, "p_holm"] = holm(group["p"].tolist())
     frame["verdict"] = [
         _verdict(bool(row["is_baseline"]), row["difference"], row["p_holm"], 1 - confidence, directions[row["metric"]])
@@ -248,7 +253,8 @@ def _cell(row: Mapping[Any, Any], digits: int) -> str:
     if not math.isnan(row["low"]):
         text += f" ± {row['high'] - row['mean']:.{digits}f}"
     if not row["is_baseline"] and pd.notna(row["difference"]):
-        text += f" ({row['difference']:+.{digits}f}{'*' if row['verdict'] in ('better', 'worse') else ''})"
+        difference = round(row["difference"], digits) + 0.0  # no -0.000
+        text += f" ({difference:+.{digits}f}{'*' if row['verdict'] in ('better', 'worse') else ''})"
     return text
 
 

@@ -383,6 +383,8 @@ def ranking_table(quality: pd.DataFrame) -> pd.DataFrame:
 def ranking_figure(table: pd.DataFrame) -> go.Figure:
     """How well each method ranks sources, a panel for each measure, with intervals over targets.
 
+    ↓ marks the measures of which less is better.
+
     Args:
         table: what :func:`ranking_table` gives.
     """
@@ -418,10 +420,11 @@ def ranking_figure(table: pd.DataFrame) -> go.Figure:
         )
     lay_out(figure, height_px=110 + 40 * len(methods), showlegend=False)
     figure.update_annotations(font={"size": 13})
+    figure.update_xaxes(nticks=5, tickangle=0)
     return figure.update_yaxes(autorange="reversed")
 
 
 def _measure(name: str) -> str:
     if name.startswith("regret_at_"):
-        return f"Regret@{name.removeprefix('regret_at_')} (less is better)"
-    return {"best_rank": "rank of the best source (less is better)", "ndcg": "NDCG (more is better)"}[name]
+        return f"Regret@{name.removeprefix('regret_at_')} ↓"
+    return {"best_rank": "rank of the best source ↓", "ndcg": "NDCG ↑"}[name]
