@@ -83,7 +83,7 @@ def test_prometheus_shows_the_token() -> None:
     path = launch_file("monitoring/prometheus.yml")
     (scrape,) = yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]
     (discovery,) = scrape["http_sd_configs"]
-    assert discovery["authorization"] == {"credentials_file": "auth_token"}
+    assert discovery["authorization"] == {"type": "Bearer", "credentials_file": "auth_token"}
     assert discovery["url"].startswith("http://127.0.0.1:8265/")
 
 
