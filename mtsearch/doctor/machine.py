@@ -184,7 +184,7 @@ def cluster(address: str | None, shared: Path | None) -> Iterator[Finding]:
     remedy = (
         f"start it (ray start --head), or correct --address {address}"
         if address
-        else f"look into /tmp/ray-{os.getuid()}"
+        else f"look into /tmp/mtsearch-{os.getuid()}/ray"
     )
     if address and (problem := _does_not_listen(address)):  # Ray itself would try for minutes
         yield Finding("cluster", "failure", f"{address} does not answer: {problem}", remedy)

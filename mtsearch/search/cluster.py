@@ -97,7 +97,7 @@ def _own_folder(under: Path = Path("/tmp")) -> Path:
     Raises:
         ResourceError: somebody else has it.
     """
-    folder = under / f"ray-{os.getuid()}"
+    folder = under / f"mtsearch-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
@@ -105,7 +105,7 @@ def _own_folder(under: Path = Path("/tmp")) -> Path:
             f"{folder}: must be a folder of yours, but is another's; have it removed, or set RAY_TMPDIR"
         )
     folder.chmod(0o700)
-    return folder
+    return folder / "ray"  # which Ray opens to everybody, as it does with all of its own
 
 
 def _guard_token(make: bool) -> None:

@@ -128,7 +128,8 @@ def test_without_the_token_nobody_joins_the_cluster(running: Running, mode: str,
 
 def test_nobody_else_on_this_machine_can_read_the_token_or_enter_ray_s_folder(running: Running) -> None:
     assert (running.home / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
-    assert Path(f"/tmp/ray-{os.getuid()}").stat().st_mode & 0o777 == 0o700
+    assert list(Path(f"/tmp/mtsearch-{os.getuid()}/ray").glob("session_*/sockets/raylet"))
+    assert Path(f"/tmp/mtsearch-{os.getuid()}").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.fixture

@@ -65,7 +65,9 @@ class Login(Node):
         exports += ["export RAY_raylet_start_wait_time_s=120 RAY_py_gcs_connect_timeout_s=120"]
         (self.home / ".bashrc").write_text("\n".join(exports) + "\n", encoding="utf-8")
         environment = {"HOME": str(self.home), "RAY_AUTH_MODE": "token"}
-        super().__init__(network, number, "bash", "-c", _SERVE, "_", str(self.home), str(place), environment=environment)
+        super().__init__(
+            network, number, "bash", "-c", _SERVE, "_", str(self.home), str(place), environment=environment
+        )
 
     def programs(self) -> list[str]:
         """What runs there, by name."""
@@ -119,7 +121,9 @@ def test_a_search_runs_on_machines_that_are_reached_by_ssh_and_nothing_is_left_b
         wait = "import ray, time\nray.init('auto', logging_level=50)\nwhile len(ray.nodes()) < 2: time.sleep(1)"
         options = f"--data {tiny_data} --runs {tmp_path / 'runs'} --address auto"
         run = f"mtsearch run {tmp_path / 'space.yaml'} {options}"
-        said = ray(laptop, "exec", tmp_path / "cluster.yaml", f"RAY_AUTH_MODE=token python -c {shlex.quote(wait)} && {run}")
+        said = ray(
+            laptop, "exec", tmp_path / "cluster.yaml", f"RAY_AUTH_MODE=token python -c {shlex.quote(wait)} && {run}"
+        )
         rows = pd.read_parquet(tmp_path / "runs" / "tiny" / "trials.parquet")
         assert list(rows["status"]) == ["completed"] * 4, said
         assert set(rows["node"]) == {"n1", "n2"}

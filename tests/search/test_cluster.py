@@ -151,8 +151,8 @@ def test_no_token_is_made_where_it_is_not_asked_for(home: Path, monkeypatch: pyt
 
 
 def test_nobody_else_can_enter_the_folder_of_ray_s_sockets(tmp_path: Path) -> None:
-    folder = cluster._own_folder(tmp_path)
-    assert folder == cluster._own_folder(tmp_path)
+    folder = cluster._own_folder(tmp_path).parent
+    assert folder == cluster._own_folder(tmp_path).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
     cluster._own_folder(tmp_path)
