@@ -14,12 +14,22 @@ from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, lear
 from mtsearch_analysis.early_stopping import regret_figure
 from mtsearch_analysis.effects import effect_figure, interaction_figure, interactions
 from mtsearch_analysis.findings import Findings
+from mtsearch_analysis.heads import gate_maps, head_costs, head_costs_figure, head_maps_figure, mean_map
 from mtsearch_analysis.importance import importance_figure
+from mtsearch_analysis.interference import interference_figure, interference_table
+from mtsearch_analysis.joint import (
+    joint_figure,
+    joint_pairs,
+    joint_table,
+    negative_transfer_figure,
+    negative_transfer_table,
+)
 from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import hypervolume_curve, hypervolume_figure, pareto_figure
 from mtsearch_analysis.settings import searched_columns
 from mtsearch_analysis.tables import split_metric
+from mtsearch_analysis.trade_offs import task_scores, trade_off_figure
 
 __all__ = ["ReportFigure", "comparison_figures", "run_figures"]
 
@@ -27,6 +37,7 @@ __all__ = ["ReportFigure", "comparison_figures", "run_figures"]
 _MOST_CURVES = 1_000
 _MOST_TASK_CURVES = 100
 _MOST_EFFECTS = 8
+_MOST_TRADED = 5  # tasks: every two of them have a panel
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,8 @@ def run_figures(findings: Findings) -> dict[str, list[ReportFigure]]:
         "effects": list(_effects(findings)),
         "interaction": list(_interaction(findings)),
         "cost": list(_costs(run)),
+        "together": [*_together(run), *_trade_offs(run), *_interference(run)],
+        "heads": list(_heads(run)),
     }
 
 
@@ -209,6 +222,69 @@ def _costs(run: Run) -> Iterator[ReportFigure]:
             f"cost-{against.replace('_', '-')}",
             f"Each trial's {run.main_metric} over {told}.{worth}",
             cost_figure(frame, against),
+        )
+
+
+def _together(run: Run) -> Iterator[ReportFigure]:
+    pairs = joint_pairs(run)
+    if not pairs.empty:
+        yield ReportFigure(
+            "joint-gains",
+            "What each task gains by the tasks that it is trained with, against the task alone with otherwise equal "
+            "settings; 95% t intervals where there are several pairs.",
+            joint_figure(joint_table(pairs)),
+        )
+    of_two = negative_transfer_table(pairs)
+    if not of_two.empty:
+        yield ReportFigure(
+            "negative-transfer",
+            "What each task gains (blue) or loses (red) by each one other, in percent of its score alone.",
+            negative_transfer_figure(of_two),
+        )
+
+
+def _trade_offs(run: Run) -> Iterator[ReportFigure]:
+    scores = task_scores(run)
+    if 2 <= len(run.task_metrics) <= _MOST_TRADED and len(scores) > 1 and not run.ranks_apart():
+        yield ReportFigure(
+            "trade-offs",
+            "The tasks against one another: a point is a completed trial, at its best epoch; no trial beats the orange "
+            "ones on every task. τ is Kendall's: 1 where trials are in the same order on both tasks, below 0 where "
+            "tasks are traded off.",
+            trade_off_figure(scores),
+            min_width_px=140 + 180 * (len(run.task_metrics) - 1),
+        )
+
+
+def _interference(run: Run) -> Iterator[ReportFigure]:
+    if not run.interference.empty:
+        yield ReportFigure(
+            "interference",
+            "The cosine between the gradients of each two tasks over shared parameters, mean over trials: red where "
+            "they pull apart.",
+            interference_figure(interference_table(run)),
+        )
+
+
+def _heads(run: Run) -> Iterator[ReportFigure]:
+    maps = gate_maps(run)
+    completed = maps[maps["trial_id"].isin(run.trials.loc[run.trials["status"] == "completed", "trial_id"])]
+    shapes = completed.groupby(["trial_id", "gates_of"])[["layer", "head"]].max().drop_duplicates()
+    if len(shapes) == 1:  # the same encoder, as far as can be told
+        yield ReportFigure(
+            "head-map",
+            "Attention heads by layer: the mean of their gates at the last evaluation over all completed trials. Dark "
+            "ones are kept by many.",
+            head_maps_figure(mean_map(completed)),
+        )
+    costs = head_costs(run)
+    if len(costs) > 1:
+        yield ReportFigure(
+            "head-costs",
+            f"{run.main_metric} over the share of attention heads that stay open, and over the time of a forward pass "
+            "without the closed ones.",
+            head_costs_figure(costs, run.main_metric),
+            min_width_px=420,
         )
 
 
