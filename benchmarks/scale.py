@@ -1,10 +1,11 @@
 """Thousands of trials that do next to nothing: what the search itself costs, in time and in the driver's memory.
 
 Ours is the whole search layer: random search, events written one by one, the study's journal, tables kept up to date
-while it runs. Its trainable is replaced by one that sleeps for a second and then tells one report, as long as a real
-one. The peer is Ray Tune with the same trainable, actors reused as well, and its loggers left out (which write three
-files for each trial). Each side runs in a process of its own; a sleeping trial needs no core, so there are more slots
-than cores. The ideal is all trials' sleep divided by the slots, from the first trial's start on.
+while it runs, the live table drawn as for a terminal. Its trainable is replaced by one that sleeps for a second and
+then tells one report, as long as a real one. The peer is Ray Tune with the same trainable, actors reused as well, and
+its loggers left out (which write three files for each trial). Each side runs in a process of its own; a sleeping trial
+needs no core, so there are more slots than cores. The ideal is all trials' sleep divided by the slots, from the first
+trial's start on.
 
 Targets: 2,000 trials within 1.2 of the ideal, and at most 1.3 of the peer's memory. ``--trials 10000`` for a report;
 ``--profile`` says where our driver's time goes.
@@ -111,7 +112,10 @@ class Bare(Sleeper):
 
 def run_ours(trials: int, slots: int, folder: Path) -> None:
     """Our search, and who looks at its tables meanwhile."""
+    from rich.console import Console
+
     from mtsearch.config.load import load_space
+    from mtsearch.console import Watch
     from mtsearch.search.tuner import run_search
 
     space = load_space(
@@ -129,7 +133,8 @@ def run_ours(trials: int, slots: int, folder: Path) -> None:
             "resources": {"cpus": 1},
         }
     )
-    outcome = run_search(space, folder / "run", trainable=Sleeper)
+    with Path(os.devnull).open("w") as nowhere, Watch(Console(file=nowhere, force_terminal=True)) as watch:
+        outcome = run_search(space, folder / "run", trainable=Sleeper, observer=watch)
     if outcome.counts != {"completed": trials}:
         raise SystemExit(f"not all of the trials did what they should: {outcome.counts}")
 

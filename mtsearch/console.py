@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _MOST_SETS = 64  # rows of the table of tasks and sets of tasks
+_SHARE_OF_TIME = 0.03  # for the live table
 _ROWS = 16  # of the live table; what does not fit a terminal scrolls it
 _COLOURS = {"running": "cyan", "completed": "green", "pruned": "yellow", "diverged": "red", "failed": "red"}
 
@@ -126,6 +127,8 @@ class Watch:
         self._done_before: int | None = None
         self._spent_before = 0.0
         self._warned: set[str] = set()
+        self._due = 0.0
+        self._undrawn: RunState | None = None
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Watch:
@@ -135,6 +138,9 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
+            if self._undrawn is not None:
+                self._due = 0.0
+                self._draw(self._live, self._undrawn)
             self._live.stop()
 
     def catch_up(self, state: RunState) -> None:
@@ -144,11 +150,10 @@ class Watch:
         self._spent_before = state.seconds
         if isinstance(state.driver, RunStarted):
             self._say_dashboard(state.driver)
-        headline = self._headline(state)
         if self._live is not None:
-            self._live.update(Group(headline, _trial_table(state, self._params)))
+            self._draw(self._live, state)
         else:
-            self._console.print(headline, soft_wrap=True)
+            self._console.print(self._headline(state), soft_wrap=True)
 
     def say(self, line: str) -> None:
         """Print a line, above the table."""
@@ -173,10 +178,20 @@ class Watch:
                     self._warned.add(warning)
                     self.say(f"warning: {event.trial_id}: {warning}")
         if self._live is not None:
-            self._live.update(Group(self._headline(state), _trial_table(state, self._params)))
+            self._draw(self._live, state)
         elif line := _line(event, state):
             spent = self._spent_before + time.monotonic() - self._begun
             self._console.print(Text(f"[{duration(spent):>12}] {line}"), soft_wrap=True)
+
+    def _draw(self, live: Live, state: RunState) -> None:
+        """Show the table, unless drawing it this often would take more than a small share of the driver's time."""
+        begun = time.monotonic()
+        self._undrawn = state if begun < self._due else None
+        if self._undrawn is not None:
+            return
+        live.update(Group(self._headline(state), _trial_table(state, self._params)))
+        ended = time.monotonic()
+        self._due = ended + (ended - begun) / _SHARE_OF_TIME
 
     def _say_dashboard(self, event: RunStarted) -> None:
         if event.dashboard:
@@ -271,9 +286,11 @@ def _line(event: Event, state: RunState) -> str:
         case Infeasible():
             return f"{event.trial_id} infeasible: {event.reason}"
         case Reported() if event.report["scores"]:
-            report, rankings = event.report, state.rankings()
-            best = next(ranking[0] for ranking in rankings if state.trials[event.trial_id] in ranking)
-            of = "the search" if len(rankings) == 1 else best.tasks
+            report, trial, best = event.report, state.trials[event.trial_id], state.leader
+            if state.scores_own_tasks:
+                ((best, *_),) = state.rankings(one for one in state.trials.values() if one.tasks == trial.tasks)
+            assert best is not None  # it is the trial itself, if no other
+            of = best.tasks if state.scores_own_tasks else "the search"
             where = " on the holdout" if report.get("held_out") else ""
             return (
                 f"{event.trial_id} evaluation {report['evaluation']} (epoch {report['epoch']:g}): score "

@@ -90,7 +90,7 @@ def test_trials_of_other_tasks_are_not_called_better_or_worse() -> None:
         follow(watch, sets_of_tasks())
     said = [line.split("] ")[1] for line in out.getvalue().splitlines() if "evaluation" in line]
     assert [line.split("; ")[1] for line in said] == [
-        "best of the search 0.5000 (t0000)",
+        "best of a 0.5000 (t0000)",
         "best of a+b 0.7500 (t0001)",
         "best of a 0.5000 (t0000)",
     ]

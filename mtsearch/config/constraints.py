@@ -46,4 +46,5 @@ class Constraint:
         return math.inf if math.isnan(distance) else distance
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.relation} {self.bound:g}"
+        bound = int(self.bound) if self.bound.is_integer() else self.bound  # every digit: it is read again
+        return f"{self.metric} {self.relation} {bound}"

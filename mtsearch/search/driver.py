@@ -45,7 +45,7 @@ __all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "over"]
 
 _MOST_INFEASIBLE_IN_A_ROW = 100
 _LEAST_HANG_SECONDS = 3600.0  # of search.hang_limit auto
-_FIRST_WAIT_SECONDS = 2.0
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 2.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,7 @@ class Driver:
         self._outcomes: dict[str, tuple[str, str]] = {}
         self._causes: dict[str, Cause] = {}
         self._heard: dict[str, float] = {}
+        self._waits: dict[str, float] = {}
         self._longest_wait: float | None = None
         self._failures_in_a_row = 0
         self._data_hashes = dict(data_hashes)
@@ -200,6 +201,7 @@ class Driver:
             self._outcomes[trial_id] = ("running", "")
             trial = self.state.trials[trial_id]
             write_trial_config(self._folder, trial_id, trial.config)
+        self._waits[trial_id] = self._wait_seconds(trial)
         return trial_id, self.assignment(trial)
 
     def _suggest(self) -> str | None:
@@ -275,8 +277,9 @@ class Driver:
 
     def _wait_seconds(self, trial: TrialState) -> float:
         """Storage and networks are given time to come back; a worker that died is replaced at once."""
-        is_raised = self._causes.get(trial.trial_id) == "surroundings"
-        return _FIRST_WAIT_SECONDS * 4 ** (trial.num_retries - 1) if is_raised and trial.num_retries else 0.0
+        if self._causes.get(trial.trial_id) != "surroundings" or not trial.num_retries:
+            return 0.0
+        return min(_FIRST_WAIT_SECONDS * 4 ** (trial.num_retries - 1), _LONGEST_WAIT_SECONDS)
 
     def result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """A worker has said something of a trial; see :mod:`mtsearch.search.trial`."""
@@ -288,6 +291,7 @@ class Driver:
     def _take_in(self, trial_id: str, result: Mapping[str, Any]) -> None:
         now = time.time()
         waited = self.hear_of(trial_id)
+        self._waits.pop(trial_id, None)
         if result["outcome"] == "started":
             self.record(Started(time=now, trial_id=trial_id, attempt=result["attempt"], node=result["node"]))
             return
@@ -332,7 +336,11 @@ class Driver:
         if limit is None:
             return {}
         now = time.monotonic()
-        silent = {trial_id: now - heard for trial_id, heard in self._heard.items() if now - heard > limit}
+        silent = {
+            trial_id: seconds
+            for trial_id, heard in self._heard.items()
+            if (seconds := now - heard) > limit + self._waits.get(trial_id, 0.0)
+        }
         return {
             trial_id: f"its worker said nothing for {seconds:.0f} s and was killed (search.hang_limit: {limit:g} s)"
             for trial_id, seconds in silent.items()

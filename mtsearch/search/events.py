@@ -48,6 +48,7 @@ __all__ = [
 EVENTS = "events.jsonl"
 
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOOK_SECONDS = 0.3  # is_locked holds the lock for far less
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a line that is no event raises
 
@@ -115,8 +116,8 @@ class Imported:
         source: the earlier run's folder, as it was given.
         starts: points to try first, after those of ``search.start``: values by the dimensions' names.
         observations: trials of the earlier run that this one might have run: ``trial_id``, ``params`` as in
-            :class:`Suggested`, ``status``, ``scores`` as pairs of an evaluation and its score, ``held_out`` likewise,
-            ``best_evaluation`` and the ``best_scores`` there.
+            :class:`Suggested`, ``status``, ``best_so_far`` as pairs of an evaluation and the best score up to it, and
+            the ``best_scores`` at its best one.
         notes: what was used, what was not and why; a line each.
     """
 
@@ -359,6 +360,8 @@ Event = (
     | RunEnded
 )
 
+_SYNCED = (RunStarted, Suggested, Stopped, Retrained, Replicated, RunEnded)
+
 _KINDS: dict[str, type[Event]] = {
     "run_started": RunStarted,
     "imported": Imported,
@@ -423,7 +426,7 @@ class EventReader:
         """The events since those that were given before, oldest first; a torn last line is left for later.
 
         Raises:
-            RunError: a line before the last is not an event that this version knows.
+            RunError: a line is not an event that this version knows.
         """
         with self._path.open("rb") as file:
             file.seek(self._position)
@@ -431,7 +434,8 @@ class EventReader:
                 try:
                     event = _from_line(line)
                 except _UNREADABLE as error:
-                    if file.read(1) == b"":
+                    is_torn = not line.endswith(b"\n") or isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
+                    if is_torn and file.read(1) == b"":
                         return
                     raise RunError(
                         f"{self._path}:{self._num_read + 1}: every line must be an event of mtsearch, but reading this "
@@ -448,7 +452,7 @@ def read_events(folder: Path) -> Iterator[Event]:
     """The events of a run folder, oldest first; a torn last line is left out.
 
     Raises:
-        RunError: a line before the last is not an event that this version knows.
+        RunError: a line is not an event that this version knows.
     """
     return EventReader(folder).new()
 
@@ -520,13 +524,18 @@ class EventLog:
                 last = line
         if last:
             try:
-                _from_line(last)
-            except _UNREADABLE:
+                json.loads(last)
+            except RecursionError:
+                pass  # not torn, and whoever reads it says so
+            except ValueError:
                 end -= len(last)
         os.ftruncate(self._file, end)
 
     def append(self, event: Event) -> None:
         """Write an event; when this returns, it survives the end of this process.
+
+        What a trial's id stands for, and how trials and drivers end, survives that of the machine, too, with all
+        before it. Of a report that is lost with the machine the checkpoint tells again.
 
         Raises:
             RunError: it cannot be written.
@@ -537,10 +546,13 @@ class EventLog:
             written = os.write(self._file, line)
             if written != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if isinstance(event, _SYNCED):
+                os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, end)
+            remedy = "make room" if error.errno in _NO_ROOM else "put that right"
             raise RunError(
-                f"{self._path}: events must be written, but got: {error.strerror}; make room and run again, "
+                f"{self._path}: events must be written, but got: {error.strerror}; {remedy} and run again, "
                 "nothing before is lost"
             ) from error
 

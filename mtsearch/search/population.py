@@ -103,6 +103,10 @@ class Population:
                 return False
         return True
 
+    def remember(self, seen: Seen) -> None:
+        """As in :class:`mtsearch.search.schedulers.Judge`: what has ended is not stopped, and has no successor."""
+        self._remember(self._state.trials[seen.trial_id], seen.evaluation, seen.score)
+
     def successor_of(self, trial_id: str) -> Successor | None:
         """What is to take the place of a trial that was stopped, once; None if it was not stopped here."""
         return self._successors.pop(trial_id, None)
@@ -122,13 +126,15 @@ class Population:
     def _copy(self, trial_id: str) -> Path | None:
         """Keep a trial's last checkpoint for the next trial, as links where there can be any; None if there is none.
 
-        It is looked for on disk: a worker deletes what it told of last once it has written another.
+        It is looked for on disk: a worker deletes what it told of last once it has written another. What the trial
+        itself began with, in ``attempt-0``, is none of its own.
         """
         place = trial_folder(self._folder, trial_name(len(self._state.trials))) / "attempt-0"
         for _ in range(_TRIES):
             shutil.rmtree(place, ignore_errors=True)  # a crash may have left one, too
-            states = trial_folder(self._folder, trial_id).glob("attempt-*/checkpoints/evaluation-*/state.safetensors")
-            source = max((state.parent for state in states), default=None, key=lambda path: path.name)
+            checkpoints = trial_folder(self._folder, trial_id).glob("attempt-[1-9]*/checkpoints/evaluation-*")
+            states = (path for path in checkpoints if (path / "state.safetensors").is_file())
+            source = max(states, default=None, key=lambda path: path.name)
             if source is None:
                 return None
             target = place / "checkpoints" / source.name

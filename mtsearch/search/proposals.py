@@ -106,8 +106,7 @@ class Proposals:
     def observe(self, imported: Imported) -> None:
         """Tell the trials of an earlier run, before the first of our own."""
         for observation in imported.observations:
-            scores, held_out = dict(observation["scores"]), dict(observation.get("held_out", ()))
-            best_evaluation = observation["best_evaluation"]
+            best_so_far = dict(observation.get("best_so_far") or observation["scores"])  # as older runs tell it
             trial = TrialState(
                 f"{Path(imported.source).name}/{observation['trial_id']}",
                 self._num_observed,
@@ -118,10 +117,9 @@ class Proposals:
                 None,
                 status=observation["status"],
                 reason=f"of {imported.source}",
-                scores=scores,
-                held_out=held_out,
-                evaluation=max(scores),
-                best_score=held_out.get(best_evaluation, scores[best_evaluation]),
+                best_so_far=best_so_far,
+                evaluation=max(best_so_far),
+                best_score=best_so_far[max(best_so_far)],
                 best_scores=observation["best_scores"],
             )
             self._study.add_trial(self._frozen(trial))
@@ -187,12 +185,12 @@ class Proposals:
 
     def _report_all(self, trial: TrialState) -> None:
         if not self._has_several_objectives:
-            for evaluation, best in trial.best_so_far().items():
+            for evaluation, best in trial.best_so_far.items():
                 self._storage.set_trial_intermediate_value(self._optuna_id(trial), evaluation, best)
 
     def report(self, trial: TrialState) -> None:
         """Tell the best score so far at a trial's last evaluation; of several objectives Optuna takes none."""
-        best = trial.best_so_far().get(trial.evaluation)
+        best = trial.best_so_far.get(trial.evaluation)
         if best is not None and not self._has_several_objectives:
             self._storage.set_trial_intermediate_value(self._optuna_id(trial), trial.evaluation, best)
             self._reflect(trial.number)
@@ -263,7 +261,7 @@ class Proposals:
 
     def _frozen(self, trial: TrialState) -> FrozenTrial:
         state, values = self._end(trial)
-        best = {} if self._has_several_objectives else trial.best_so_far()
+        best = {} if self._has_several_objectives else trial.best_so_far
         if state == OptunaState.PRUNED and best:
             values = [best[max(best)]]  # as Optuna's own tell has it
         frozen = create_trial(

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _SHARE_OF_TIME = 0.03
+_RESUMABLE = ("state.json", "state.safetensors")  # of a checkpoint, in this order: who sees the first goes on
 _SECONDS_BETWEEN = 2.0
 
 
@@ -292,7 +293,7 @@ def retain(
     """Delete the weights that need not stay.
 
     Of a trial that stopped among the best, or that no other beats on all objectives, the best and the last checkpoint
-    stay; of other stopped trials none; of those that run, all.
+    stay, without what going on from them would need; of other stopped trials none; of those that run, all.
 
     Args:
         folder: the run folder.
@@ -313,8 +314,9 @@ def retain(
         for checkpoint in trial_folder(folder, trial.trial_id).glob("attempt-*/checkpoints/*"):
             if str(checkpoint.relative_to(folder)) not in best_and_last:
                 shutil.rmtree(checkpoint, ignore_errors=True)
-            elif not keep.predictions:
-                (checkpoint / "predictions.parquet").unlink(missing_ok=True)
+                continue
+            for name in _RESUMABLE if keep.predictions else (*_RESUMABLE, "predictions.parquet"):
+                (checkpoint / name).unlink(missing_ok=True)
     return staying
 
 

@@ -68,6 +68,9 @@ class Judge(Protocol):
         then it is judged by all that has been seen meanwhile.
         """
 
+    def remember(self, seen: Seen) -> None:
+        """Take in the last evaluation of a trial that has ended by itself, or was stopped."""
+
 
 class Halving:
     """Successive halving: at a rung a trial goes on if it is not below the best 1/η of those that were there.
@@ -103,6 +106,10 @@ class Halving:
         scores[seen.trial_id] = seen.score
         return not others or seen.score >= float(np.quantile(others, self._quantile))
 
+    def remember(self, seen: Seen) -> None:
+        """As in :class:`Judge`."""
+        self.goes_on(seen)
+
 
 class MedianRule:
     """A trial goes on if its best score is not below the median of the others' mean scores up to its evaluation.
@@ -130,6 +137,10 @@ class MedianRule:
         if seen.evaluation < self._grace or len(others) < self._min_trials:
             return True
         return max(so_far) >= float(np.median(others))
+
+    def remember(self, seen: Seen) -> None:
+        """As in :class:`Judge`."""
+        self.goes_on(seen)
 
 
 def build_judge(scheduler: Scheduler, most: int, state: RunState) -> Judge | None:
@@ -180,16 +191,20 @@ class _Judged(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         """Whether a running trial goes on; a report without a score is let pass."""
-        decision: str = TrialScheduler.CONTINUE if self._goes_on(trial, result) else TrialScheduler.STOP
+        seen = self._seen(trial, result)
+        goes_on = seen is None or self._judge.goes_on(seen)
+        decision: str = TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
         return decision
 
     def on_trial_complete(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> None:
         """The last score of a trial that ends by itself counts against others."""
-        self._goes_on(trial, result)
+        seen = self._seen(trial, result)
+        if seen is not None:
+            self._judge.remember(seen)
 
-    def _goes_on(self, trial: Any, result: Mapping[str, Any]) -> bool:
+    def _seen(self, trial: Any, result: Mapping[str, Any]) -> Seen | None:
         if SCORE not in result:
-            return True
+            return None
         bracket = self._state.trials[trial.trial_id].bracket
         values = (result[name] for name in (EVALUATION, EXAMPLES, SCORE))
-        return self._judge.goes_on(Seen(trial.trial_id, bracket, *values))
+        return Seen(trial.trial_id, bracket, *values)

@@ -59,6 +59,7 @@ class TrialState:
         scores: of each evaluation on dev.
         held_out: the same on the holdout; empty where there is none.
         examples_at: examples seen at each evaluation that has a score.
+        best_so_far: what ``best_score`` was at each.
         best_score: at the best evaluation so far on dev; on the holdout where there is one.
         best_scores: every metric at that evaluation, on the split of ``best_score``; ``last_scores`` at the last.
         best_dev_scores: on dev, where the others are on the holdout; else empty.
@@ -95,6 +96,7 @@ class TrialState:
     scores: dict[int, float] = field(default_factory=dict)
     held_out: dict[int, float] = field(default_factory=dict)
     examples_at: dict[int, int] = field(default_factory=dict)
+    best_so_far: dict[int, float] = field(default_factory=dict)
     evaluation: int = 0
     step: int = 0
     epoch: float | None = None
@@ -153,16 +155,6 @@ class TrialState:
         found = (self.best_scores.get(name) for name in objectives)
         return [value if value is not None and math.isfinite(value) else math.nan for value in found]
 
-    def best_so_far(self) -> dict[int, float]:
-        """The best score up to each evaluation; on the holdout, where there is one, at the best evaluation on dev."""
-        found: dict[int, float] = {}
-        best, value = -math.inf, -math.inf
-        for evaluation, score in sorted(self.scores.items()):
-            if score > best:
-                best, value = score, self.held_out.get(evaluation, score)
-            found[evaluation] = value
-        return found
-
 
 @dataclass
 class RunState:
@@ -182,6 +174,8 @@ class RunState:
         constraints: what a winner must keep to.
         seconds: that drivers have spent on it.
         seconds_granted_from: what ``seconds`` was when the time budget began: an extension gets a budget anew.
+        gpu_seconds: GPU time of all trials.
+        examples_seen: examples that they were trained on.
         extra_seconds: how much more time it was given since then than the space says.
         gpu_seconds_granted_from: the same for the trials' GPU time.
         examples_granted_from: the same for the examples that they were trained on.
@@ -211,6 +205,8 @@ class RunState:
     constraints: tuple[Constraint, ...] = ()
     seconds: float = 0.0
     seconds_granted_from: float = 0.0
+    gpu_seconds: float = 0.0
+    examples_seen: int = 0
     extra_seconds: float = 0.0
     gpu_seconds_granted_from: float = 0.0
     examples_granted_from: int = 0
@@ -332,7 +328,10 @@ class RunState:
         trial.precision, trial.data = event.precision, event.data or trial.data
         trial.evaluation, trial.num_retries = report["evaluation"], 0
         trial.step, trial.epoch = report["step"], report["epoch"]
-        trial.examples_seen, trial.seconds = report["examples_seen"], report["seconds"] - trial.parent_seconds
+        seconds = report["seconds"] - trial.parent_seconds
+        self.gpu_seconds += (seconds - trial.seconds) * trial.gpus
+        self.examples_seen += report["examples_seen"] - trial.examples_seen
+        trial.examples_seen, trial.seconds = report["examples_seen"], seconds
         trial.facts = report["facts"]
         if report["outcome"] == "diverged":
             return
@@ -350,9 +349,11 @@ class RunState:
             trial.held_out[trial.evaluation] = report["held_out_score"]
             if trial.best_evaluation == trial.evaluation or trial.best_score is None:  # its best report may be lost
                 trial.best_score, trial.best_dev_scores = report["held_out_score"], report["scores"]
+        assert trial.best_score is not None
+        trial.best_so_far[trial.evaluation] = trial.best_score
         if trial is self.leader and self._merit(trial) < before:  # what is better on dev can be worse on the holdout
             self.leader = max(self.trials.values(), key=self._merit)
-        elif self.leader is None or self._merit(trial) > self._merit(self.leader):
+        elif self.leader is None or self._merit(trial) > (before if trial is self.leader else self._merit(self.leader)):
             self.leader, self.unimproved = trial, 0
         if self.rungs is not None:
             reached = trial.examples_seen if self.rung_unit == "examples" else trial.evaluation
@@ -387,17 +388,7 @@ class RunState:
 
     def seconds_at(self, now: float) -> float:
         """What ``seconds`` would be if something happened at ``now``."""
-        return self.seconds + max(0.0, now - self.last_time)
-
-    @property
-    def gpu_seconds(self) -> float:
-        """GPU time of all trials."""
-        return sum(trial.gpu_seconds for trial in self.trials.values())
-
-    @property
-    def examples_seen(self) -> int:
-        """Examples that all trials were trained on."""
-        return sum(trial.examples_seen - trial.parent_examples for trial in self.trials.values())
+        return self.seconds if self._is_replicating else self.seconds + max(0.0, now - self.last_time)
 
     def is_admissible(self, trial: TrialState) -> bool:
         """Whether a trial meets the constraints at its best evaluation."""

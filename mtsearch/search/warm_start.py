@@ -113,9 +113,7 @@ def _observed(
             "trial_id": trial.trial_id,
             "params": dict(draw.params),
             "status": trial.status,
-            "scores": [list(pair) for pair in sorted(trial.scores.items())],
-            "held_out": [list(pair) for pair in sorted(trial.held_out.items())],
-            "best_evaluation": trial.best_evaluation,
+            "best_so_far": [list(pair) for pair in sorted(trial.best_so_far.items())],
             "best_scores": dict(trial.best_scores),
         }
 

@@ -20,6 +20,8 @@ TASKS = {"similarity": {"kind": "pair_regression", "data": "stsb"}}
         ("latency_ratio<=.7", Constraint("latency_ratio", "<=", 0.7)),
         (" peak_memory_bytes  <= 8e9 ", Constraint("peak_memory_bytes", "<=", 8e9)),
         ("similarity.pearson >= -1", Constraint("similarity.pearson", ">=", -1.0)),
+        ("parameters <= 22713216", Constraint("parameters", "<=", 22_713_216.0)),
+        ("mean_score >= 0.8512349", Constraint("mean_score", ">=", 0.8512349)),
     ],
 )
 def test_a_constraint_is_a_metric_and_a_bound(text: str, constraint: Constraint) -> None:

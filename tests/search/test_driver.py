@@ -496,6 +496,27 @@ def test_a_trial_that_says_nothing_for_too_long_hangs(
     assert drive.driver.hung() == {}  # it waits for its turn
 
 
+def test_what_waits_before_it_is_tried_again_does_not_hang(
+    begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtsearch.search import driver as module
+
+    clock = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    drive = begin({"hang_limit": "30s", "max_retries": 5})
+    trial_id = drive.start()
+    for wait in (2.0, 8.0, 32.0, 60.0, 60.0):
+        drive.fail(trial_id, "surroundings", "stale")
+        found = drive.driver.next_trial()
+        assert found is not None
+        assert found[1].wait_seconds == wait
+        drive.driver.hear_of(trial_id)  # Ray has begun it
+        clock += wait + 29.0
+        assert drive.driver.hung() == {}
+    clock += 2.0
+    assert list(drive.driver.hung()) == [trial_id]
+
+
 def test_how_long_a_trial_may_be_silent_is_learned_from_those_before_it(
     begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
 ) -> None:

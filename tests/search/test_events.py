@@ -70,6 +70,19 @@ def test_a_torn_last_line_is_cut_and_the_next_event_stands_on_its_own_line(tmp_p
             log.append(second)
 
 
+def test_an_event_of_a_newer_version_is_refused_and_stays(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.append(a_story().events[0])
+    path = tmp_path / EVENTS
+    for newer in (b'{"event":"merged"}\n', path.read_bytes().replace(b'{"event"', b'{"hue":1,"event"')):
+        path.write_bytes(content := path.read_bytes() + newer)
+        for _ in range(2):
+            with EventLog(tmp_path), pytest.raises(RunError, match=rf"{EVENTS}:2: .* a newer mtsearch wrote it"):
+                list(read_events(tmp_path))
+        assert path.read_bytes() == content
+        path.write_bytes(content.splitlines(keepends=True)[0])
+
+
 def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path) -> None:
     with EventLog(tmp_path) as log:
         for event in a_story().events[:3]:

@@ -160,3 +160,27 @@ def test_a_successors_first_report_is_its_parents_and_decides_nothing(world: Cal
     assert here.report(4, 1, 0.0)
     assert "t0004" not in here.population._scores[1]
     assert here.report(4, 2, 0.2)
+
+
+def test_what_ends_by_itself_counts_and_has_no_successor(world: Callable[..., World]) -> None:
+    here = world()
+    for number, score in enumerate((0.9, 0.5, 0.6)):
+        assert here.report(number, 1, score)
+    here.population.remember(Seen("t0003", 0, 1, 100, 0.55))
+    assert here.population.successor_of("t0003") is None
+    assert not (here.folder / "trials/t0004").exists()
+    assert not here.report(1, 1, 0.5)  # the worst of four, as if told once more
+
+
+def test_what_a_trial_began_with_is_no_state_of_its_own(world: Callable[..., World]) -> None:
+    here = world(min_trials=1)
+    begun_with = here.folder / "trials/t0000/attempt-0/checkpoints/evaluation-0009"
+    begun_with.mkdir(parents=True)
+    for file in FILES:
+        (begun_with / file).write_text("another trial's")
+    here.report(0, 1, 0.9)
+    assert not here.report(1, 1, 0.1)
+    successor = here.population.successor_of("t0001")
+    assert successor is not None
+    assert successor.evaluation == 1
+    assert (here.folder / successor.checkpoint / "model.safetensors").read_text() == "t0000 1"

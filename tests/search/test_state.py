@@ -18,7 +18,13 @@ def test_a_trial_counts_with_its_best_score_and_remembers_both_best_and_last() -
     assert trial.best_scores["mean_score"] == 0.7
     assert trial.last_scores["mean_score"] == 0.6
     assert trial.best_checkpoint == "trials/t0000/attempt-1/checkpoints/evaluation-0002"
-    assert trial.best_so_far() == {1: 0.4, 2: 0.7, 3: 0.7}
+    assert trial.best_so_far == {1: 0.4, 2: 0.7, 3: 0.7}
+
+
+def test_the_best_so_far_is_what_the_trial_calls_its_best() -> None:
+    story = Story().begun(constraints=("sentiment.accuracy <= 0.5",)).suggested(0)
+    story.reported(0, 1, 0.4).reported(0, 2, 0.8, (1, 0.4))  # the second breaks the constraint
+    assert fold(story.events).trials["t0000"].best_so_far == {1: 0.4, 2: 0.4}
 
 
 def test_a_diverged_report_gives_no_score() -> None:
@@ -210,6 +216,15 @@ def test_trials_that_end_without_a_better_score_are_counted_until_one_has_it() -
     assert fold([*story.events, *Story().begun(extra=2).events]).unimproved == 0
 
 
+def test_a_leader_that_gets_better_while_others_end_is_an_improvement() -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.5)
+    for number in (1, 2):
+        story.suggested(number).reported(number, 1, 0.4).stopped(number, "completed")
+    assert fold(story.events).unimproved == 2
+    assert fold(story.reported(0, 2, 0.5, (1, 0.5)).events).unimproved == 2
+    assert fold(story.reported(0, 3, 0.6).events).unimproved == 0
+
+
 def test_an_interrupted_trial_has_not_ended() -> None:
     story = Story().begun().suggested(0).reported(0, 1, 0.5).stopped(0, "completed")
     story.suggested(1).reported(1, 1, 0.4).stopped(1, "interrupted")
@@ -231,7 +246,7 @@ def test_with_a_holdout_dev_chooses_the_evaluation_and_the_holdout_says_what_it_
     assert trial.best_dev_scores["mean_score"] == 0.7
     assert trial.last_scores["mean_score"] == 0.9
     assert trial.scores == {1: 0.6, 2: 0.7, 3: 0.65}
-    assert trial.best_so_far() == {1: 0.8, 2: 0.4, 3: 0.4}
+    assert trial.best_so_far == {1: 0.8, 2: 0.4, 3: 0.4}
     assert trial.objective_values(["mean_score", "open_heads"]) == [0.4, 0.5]
 
 
