@@ -7,6 +7,7 @@ observer.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -279,7 +280,8 @@ class Driver:
         """Storage and networks are given time to come back; a worker that died is replaced at once."""
         if self._causes.get(trial.trial_id) != "surroundings" or not trial.num_retries:
             return 0.0
-        return min(_FIRST_WAIT_SECONDS * 4 ** (trial.num_retries - 1), _LONGEST_WAIT_SECONDS)
+        doublings = 2 * (trial.num_retries - 1)
+        return min(math.ldexp(_FIRST_WAIT_SECONDS, doublings), _LONGEST_WAIT_SECONDS)
 
     def result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """A worker has said something of a trial; see :mod:`mtsearch.search.trial`."""
