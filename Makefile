@@ -6,7 +6,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 DIST ?= dist
 BIN := $(VENV)/bin
-BENCHMARKS := trainer trials overhead suggest sophiah surgery smart frozen gates export experts decoders joint scale
+BENCHMARKS := trainer trials overhead suggest sophiah surgery smart frozen gates export experts decoders joint scale analysis
 
 # Workers share the tests; those that share a Ray stay together in one of them. Each computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -9,6 +9,7 @@
     mta.write_report(run)
 """
 
+from mtsearch_analysis.advice import advise
 from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
 from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, run_table
 from mtsearch_analysis.cost import cost_figure, cost_table
@@ -65,6 +66,7 @@ __all__ = [
     "Run",
     "Runs",
     "Setting",
+    "advise",
     "anytime",
     "anytime_figure",
     "anytime_of_runs",

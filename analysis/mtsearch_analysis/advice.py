@@ -13,7 +13,7 @@ from mtsearch_analysis.replication import replication_tests
 from mtsearch_analysis.settings import Setting, searched_settings
 from mtsearch_analysis.wording import count, listing, score, setting
 
-__all__ = ["advice"]
+__all__ = ["advise"]
 
 _EDGE = 0.05  # of a range, on its own scale
 _NUM_BEST = 3  # the best trials whose median has to lie on that side too
@@ -24,7 +24,7 @@ _FEWEST_TO_FIX = 30  # completed trials; with fewer, options that were tried onc
 _MANY_DIVERGED = 0.2
 
 
-def advice(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
+def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
     """What to try next, in sentences, what promises most first; none while the search runs, or without a score.
 
     Ranges to widen, trials to train for longer, more trials or no more, other seeds, settings to fix, trials that

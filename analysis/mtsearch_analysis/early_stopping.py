@@ -19,6 +19,7 @@ __all__ = ["early_order_table", "early_order_verdict", "regret_figure", "stoppin
 
 _FEWEST = 5  # completed trials of which anything is said
 _MOST_ROWS = 8
+_EVERY = 10  # evaluation is looked at beyond the first so many
 _REGRETS = ["evaluation", "trials", "kept", "regret", "low", "high", "share_saved"]
 _COLUMNS = ["evaluation", "stopped", "trials", "tau", "in_order", "winner_rank", "is_beyond_chance"]
 
@@ -83,9 +84,10 @@ def stopping_regret(
     the evaluation the best ⌈n / ``reduction_factor``⌉ there are kept. What search schedulers with several rungs, and
     algorithms that propose other trials, would have come to is ``mtsearch simulate``'s to say.
 
-    Columns: ``evaluation``; ``trials`` compared; ``kept``; ``regret`` (how much worse the best of the kept ones is in
-    the end than the best of all; 0 where the winner is kept), from ``low`` to ``high`` its percentile interval over
-    resampled trials; and ``share_saved`` (of all their evaluations, those that would not have been made).
+    Columns: ``evaluation`` (each of the first 10, then every tenth); ``trials`` compared; ``kept``; ``regret`` (how
+    much worse the best of the kept ones is in the end than the best of all; 0 where the winner is kept), from ``low``
+    to ``high`` its percentile interval over resampled trials; and ``share_saved`` (of all their evaluations, those that
+    would not have been made).
     Empty where trials were stopped early, trials with different tasks are ranked apart, or fewer than 5 completed.
 
     Args:
@@ -106,7 +108,9 @@ def stopping_regret(
     scores, final, last = _full_curves(run)
     rng = np.random.default_rng(seed)
     rows = []
-    for evaluation in scores.columns[:-1]:
+    for evaluation in map(int, scores.columns[:-1]):
+        if evaluation > _EVERY and evaluation % _EVERY:
+            continue
         compared = scores.index[(last > evaluation) & scores[evaluation].notna()]
         number = len(compared)
         if number < _FEWEST:
@@ -118,9 +122,9 @@ def stopping_regret(
         resamples = rng.integers(number, size=(num_resamples, number))
         regrets = [_regret(early[drawn], at_end[drawn], kept) for drawn in resamples]
         low, high = np.quantile(regrets, [(1 - confidence) / 2, (1 + confidence) / 2])
-        needed = lengths[_best(early, kept)].sum() + int(evaluation) * (number - kept)
+        needed = lengths[_best(early, kept)].sum() + evaluation * (number - kept)
         share_saved = 1 - needed / lengths.sum()
-        rows.append((int(evaluation), number, kept, _regret(early, at_end, kept), low, high, share_saved))
+        rows.append((evaluation, number, kept, _regret(early, at_end, kept), low, high, share_saved))
     return pd.DataFrame(rows, columns=_REGRETS)
 
 

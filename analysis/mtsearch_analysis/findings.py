@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mtsearch_analysis.advice import advice
+from mtsearch_analysis.advice import advise
 from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, stopping_regret
 from mtsearch_analysis.effects import marginal_effects
 from mtsearch_analysis.importance import parameter_importance
@@ -15,8 +15,9 @@ from mtsearch_analysis.summary import summarise
 
 __all__ = ["Findings", "find"]
 
-_RESAMPLES = 50
-_MOST_RESAMPLED = 20_000  # trials in all resamples together, which bounds the time
+# They bound the time: Optuna takes a while for each trial that a study is given.
+_MOST_TRIALS = 1_000
+_MOST_RESAMPLED = 20_000
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,16 @@ class Findings:
 def find(run: Run) -> Findings:
     """Answers every question of the report; without Optuna all but that of importance."""
     note = ""
-    num_completed = int((run.trials["status"] == "completed").sum())
-    num_resamples = max(10, min(_RESAMPLES, _MOST_RESAMPLED // max(num_completed, 1)))
+    num_completed = max(1, int((run.trials["status"] == "completed").sum()))
+    num_resamples = min(50, _MOST_RESAMPLED // min(num_completed, _MOST_TRIALS))
     try:
-        importance = parameter_importance(run, num_resamples=num_resamples)
+        importance = parameter_importance(run, num_resamples=num_resamples, max_trials=_MOST_TRIALS)
     except ImportError as error:
         importance, note = pd.DataFrame(), f"Which settings mattered is left out: {error}."
     return Findings(
         run=run,
         summary=summarise(run),
-        advice=advice(run, importance),
+        advice=advise(run, importance),
         importance=importance,
         importance_note=note,
         effects=marginal_effects(run),

@@ -36,6 +36,7 @@ def parameter_importance(
     num_resamples: int = 100,
     confidence: float = 0.95,
     seed: int = 0,
+    max_trials: int | None = None,
 ) -> pd.DataFrame:
     """How much each setting had to do with the score, the most important first.
 
@@ -53,7 +54,8 @@ def parameter_importance(
         metric: of which; None for the main metric.
         num_resamples: of the completed trials, with replacement; 0 for no interval.
         confidence: of the interval.
-        seed: of the resamples, and of fANOVA's forest.
+        seed: of the resamples, of fANOVA's forest, and of the sample below.
+        max_trials: where more have completed, a random sample of so many stands for them, which bounds the time.
 
     Raises:
         ImportError: Optuna is not installed.
@@ -68,6 +70,8 @@ def parameter_importance(
     if column not in trials:
         raise ValueError(f"{run.path}: no metric {metric!r}; best_trials says which there are")
     trials = trials[trials[column].notna()]
+    if max_trials is not None and len(trials) > max_trials:
+        trials = trials.sample(max_trials, random_state=seed)
     settings = [one for one in searched_settings(run) if trials[one.column].nunique(dropna=False) > 1]
     if len(trials) < _FEWEST or not settings or run.ranks_apart(metric):
         return pd.DataFrame(columns=_COLUMNS)

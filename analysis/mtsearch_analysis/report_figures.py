@@ -184,7 +184,7 @@ def _importance(findings: Findings) -> Iterator[ReportFigure]:
     if not frame.empty:
         yield ReportFigure(
             "importance",
-            f"How much each setting had to do with being among the best of the {frame['num_trials'].iloc[0]:,} "
+            f"How much each setting had to do with being among the best of {frame['num_trials'].iloc[0]:,} "
             "completed trials, by PED-ANOVA, with 95% bootstrap intervals: wide ones say that more trials are needed.",
             importance_figure(frame),
         )

@@ -61,6 +61,12 @@ def test_few_trials_say_nothing(tmp_path: Path) -> None:
     assert "It takes 10 completed trials" in importance_figure(frame).layout.annotations[0].text
 
 
+def test_a_sample_stands_for_more_trials_than_are_wanted(tmp_path: Path) -> None:
+    frame = parameter_importance(_run(tmp_path), num_resamples=0, max_trials=40)
+    assert set(frame["num_trials"]) == {40}
+    assert frame["parameter"].iloc[0] == "a"
+
+
 def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no metric 'nope'"):
         parameter_importance(_run(tmp_path), metric="nope")
