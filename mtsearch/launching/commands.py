@@ -80,7 +80,7 @@ def slurm(
         sys.stdout.write(script)
         return
     path = logs / f"{request.folder.name}.sbatch" if out is None else out
-    _write(path, script)
+    _write(path, script, beside=logs)
     asked = f"{nodes} node{'s' * (nodes > 1)} with {job.cpus_per_node} cores and {gpus_per_node} GPUs each"
     _print("script", os.path.relpath(path))
     _print("asks for", f"{asked}: at most {footprint.concurrency} trials at a time")
@@ -156,9 +156,11 @@ def kuberay(
     _print("go on", f"{kubectl} delete rayjob {called}, and apply again; the volume claim stays")
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, beside: Path | None = None) -> None:
+    """Write a file, and make a folder that it wants to be there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, beside or path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path}: must be writable, but got: {error.strerror}") from error

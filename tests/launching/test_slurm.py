@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,10 +14,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from mtsearch.cli import app
+from mtsearch.config.load import load_space
 from mtsearch.config.search import Resources
-from mtsearch.errors import MtsearchError, ResourceError
+from mtsearch.errors import MtsearchError, ResourceError, RunError
 from mtsearch.launching.files import launch_file
 from mtsearch.launching.slurm import SlurmJob, batch_script, needed_cpus
+from mtsearch.search.events import EventLog, RunEnded, RunStarted
 
 Launch = Callable[..., Result]
 
@@ -66,9 +69,10 @@ def test_a_script_can_be_written_or_printed_without_slurm(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     printed = launch("--print")
+    assert not (tmp_path / "runs").exists()
     assert launch("--out", "job.sbatch").exit_code == printed.exit_code == 0
     assert (tmp_path / "job.sbatch").read_text() == printed.stdout
-    assert not (tmp_path / "runs").exists()
+    assert (tmp_path / "runs" / "slurm").is_dir()  # or else Slurm has nowhere to put what the job says
 
 
 def test_without_slurm_one_line_says_what_else_to_do(
@@ -79,6 +83,30 @@ def test_without_slurm_one_line_says_what_else_to_do(
     assert isinstance(error, MtsearchError)
     assert "no Slurm on this machine" in str(error)
     assert "--out job.sbatch" in str(error)
+
+
+def test_a_finished_run_waits_in_no_queue(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "tiny").mkdir(parents=True)
+    identity = json.loads(json.dumps(load_space(tmp_path / "space.yaml").identity()))
+    with EventLog(tmp_path / "runs" / "tiny") as log:
+        log.append(
+            RunStarted(
+                time=1.0,
+                identity=identity,
+                trials=32,
+                extra=0,
+                extended=False,
+                rungs=None,
+                host="login",
+                pid=1,
+                versions={},
+            )
+        )
+        log.append(RunEnded(time=2.0, reason="all 32 trials are done", is_finished=True))
+    error = launch().exception
+    assert isinstance(error, RunError)
+    assert "--set search.trials=N" in str(error)
+    assert "goes on: 0 of 32 trials" in launch("--set", "search.trials=40").output
 
 
 def test_what_slurm_refuses_is_told_in_its_words(launch: Launch, tmp_path: Path) -> None:
