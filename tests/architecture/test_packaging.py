@@ -39,7 +39,10 @@ def requirements(*groups: list[str]) -> dict[str, Requirement]:
 
 
 EVERYTHING = requirements(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
-REQUIRED = {"mtsearch": EVERYTHING, "mtsearch_analysis": requirements(ANALYSIS["dependencies"])}
+REQUIRED = {
+    "mtsearch": EVERYTHING,
+    "mtsearch_analysis": requirements(ANALYSIS["dependencies"], *ANALYSIS["optional-dependencies"].values()),
+}
 
 
 def lower_bounds(wanted: dict[str, Requirement]) -> dict[str, Version]:
