@@ -108,6 +108,9 @@ def replication_verdict(run: Run, confidence: float = 0.95) -> list[str]:
         reached = " and ".join(f"{_mean(row)} on {split}" for split, row in by_split.items())
         seeds = wording.count(int(by_split["dev"]["num_seeds"]), "seed")
         sentences.append(f"{winner} is the best on dev: over {seeds} its {run.main_metric} is {reached}.")
+        trainings = run.replications[run.replications["config_id"] == winner]["is_admissible"].dropna()
+        if len(trainings):
+            sentences.append(f"It meets the constraints with {int(trainings.sum())} of {len(trainings)} seeds.")
         split = "test" if "test" in by_split else "dev"
         if split == "dev":
             sentences.append("There is no test score to compare by; on dev, which chose it, the winner is flattered.")
@@ -145,7 +148,10 @@ def _metrics(run: Run, replications: pd.DataFrame, split: str) -> Iterator[str]:
 
 
 def _winners(run: Run) -> list[str]:
-    """The best config on dev; of each set of tasks, where those are ranked apart."""
+    """The best config on dev; of each set of tasks, where those are ranked apart.
+
+    Those that meet the search's constraints with half of their seeds or more come before all others.
+    """
     column = f"dev/{run.main_metric}"
     rows = _compared(run)
     rows = rows[rows["rank"].notna()]
@@ -154,11 +160,19 @@ def _winners(run: Run) -> list[str]:
     rows = rows[rows[column].notna()]
     contests = rows["tasks"] if run.ranks_apart() else pd.Series("", index=rows.index)
     sign = -1 if run.direction_of(run.main_metric) == "minimize" else 1
-    # groupby keeps the order of the table: of equal means the better rank is first
-    return [
-        str((sign * contest.groupby("config_id", sort=False)[column].mean()).idxmax())
-        for _, contest in rows.groupby(contests, sort=False)
-    ]
+    winners = []
+    for _, contest in rows.groupby(contests, sort=False):
+        # groupby keeps the order of the table: of equal means the better rank is first
+        configs = contest.groupby("config_id", sort=False)
+        means, shares = sign * configs[column].mean(), configs["is_admissible"].agg(_share_admissible)
+        is_admissible = shares >= 0.5
+        winners.append(str(means[is_admissible if is_admissible.any() else ~is_admissible].idxmax()))
+    return winners
+
+
+def _share_admissible(is_admissible: pd.Series) -> float:
+    """Of a config's trainings; all where nothing is constrained."""
+    return float(is_admissible.astype("boolean").fillna(True).mean())
 
 
 def _pairs(run: Run) -> Iterator[_Pair]:

@@ -411,7 +411,7 @@ GATES = Table(
 REPLICATIONS = Table(
     name="replications",
     file="replications.parquet",
-    version=1,
+    version=2,
     columns=(
         Column("config_id", pa.string(), "", "the config: t0003, start, or t0003/pos for one task", nullable=False),
         Column("trial_id", pa.string(), "", "the trial whose config it is; null for a start point that is none's"),
@@ -423,6 +423,14 @@ REPLICATIONS = Table(
         Column("status", pa.string(), "", "completed, diverged or failed", nullable=False),
         Column("stop_reason", pa.string(), "", "why it stopped, in words", nullable=False),
         Column("evaluations", pa.int32(), "evaluations", "how often it was evaluated on dev", nullable=False),
+        Column(
+            "is_admissible",
+            pa.bool_(),
+            "",
+            "whether it meets the search's constraints on dev; null without constraints, without a score, or for a "
+            "task alone",
+            since=2,
+        ),
         Column("best/epoch", pa.float64(), "epochs", "epoch of the best main metric on dev, which is scored on test"),
         Column("seconds", pa.float64(), "seconds", "of training and evaluation", nullable=False),
         Column("gpu_seconds", pa.float64(), "seconds", "the same times the GPUs it held", nullable=False),

@@ -127,6 +127,8 @@ class Contestant:
 def contestants(state: RunState, space: SearchSpace, top: int) -> list[Contestant]:
     """The best configs, each once however many trials have it with other seeds; and the start point.
 
+    Where any trial meets the constraints, those that break them are not among the best.
+
     The start point is the first of ``search.start``, or without one the space's defaults.
 
     Args:
@@ -137,7 +139,7 @@ def contestants(state: RunState, space: SearchSpace, top: int) -> list[Contestan
     found: dict[str, Contestant] = {}
     for ranking in state.rankings():
         rank = 0
-        for trial in ranking:
+        for trial in list(filter(state.is_admissible, ranking)) or ranking:
             if rank < top and (key := _without_seed(trial.config)) not in found:
                 rank += 1
                 found[key] = replace(_of(trial), rank=rank)
@@ -222,16 +224,21 @@ def _is_done(replicated: Replicated | None) -> bool:
 def _winners(
     state: RunState, space: SearchSpace, whole: Sequence[Contestant], seeds: Sequence[int]
 ) -> Iterator[Contestant]:
-    """The best on dev, over the seeds; of each set of tasks, where those are not compared."""
-    contests: dict[str, list[tuple[float, Contestant]]] = {}
+    """The best on dev, over the seeds; of each set of tasks, where those are not compared.
+
+    Those that meet the constraints with half of their seeds or more come before all others.
+    """
+    contests: dict[str, list[tuple[bool, float, Contestant]]] = {}
     for one in whole:
         done = (state.replications.get((one.config_id, seed)) for seed in seeds)
-        scores = [each.dev[space.search.primary] for each in done if each is not None and each.dev]
-        if one.rank is not None and scores:
+        found = [each.dev for each in done if each is not None and each.dev]
+        if one.rank is not None and found:
+            is_admissible = fmean(map(state.meets_constraints, found)) >= 0.5
+            score = fmean(scores[space.search.primary] for scores in found)
             contest = "+".join(one.config["tasks"]) if state.scores_own_tasks else ""
-            contests.setdefault(contest, []).append((fmean(scores), one))
+            contests.setdefault(contest, []).append((is_admissible, score, one))
     for scored in contests.values():
-        yield max(scored, key=lambda row: row[0])[1]
+        yield max(scored, key=lambda row: row[:2])[2]
 
 
 def replicate_run(

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from mtsearch.config.environment import escaped_tree
 from mtsearch.config.search import Keep
 from mtsearch.config.yaml12 import dump
-from mtsearch.search.events import Event, Replicated, ReplicationStarted, Reported
+from mtsearch.search.events import Event, Replicated, Reported
 from mtsearch.search.state import RunState, TrialState
 from mtsearch_analysis.tables import GATES, INTERFERENCE, METRICS, REPLICATIONS, TRIALS, Direction, Objective, Table
 
@@ -134,7 +134,7 @@ class Tables:
             if values.num_rows:
                 self._write(table, values)
         if state.replications:
-            rows = [_replication_row(replicated, state.compared) for replicated in state.replications.values()]
+            rows = [_replication_row(replicated, state) for replicated in state.replications.values()]
             self._write(REPLICATIONS, REPLICATIONS.from_rows(rows))
         ended = time.monotonic()
         self._due = ended + max(_SECONDS_BETWEEN, (ended - begun) / _SHARE_OF_TIME)
@@ -236,8 +236,9 @@ def trial_row(trial: TrialState, folder: Path) -> dict[str, Any]:
     }
 
 
-def _replication_row(event: Replicated, compared: ReplicationStarted | None) -> dict[str, Any]:
-    ranks, start = ({}, None) if compared is None else (compared.ranks, compared.start)
+def _replication_row(event: Replicated, state: RunState) -> dict[str, Any]:
+    ranks, start = ({}, None) if state.compared is None else (state.compared.ranks, state.compared.start)
+    is_constrained = state.constraints and event.dev and event.alone is None
     return {
         "config_id": event.config_id,
         "trial_id": event.trial_id,
@@ -249,6 +250,7 @@ def _replication_row(event: Replicated, compared: ReplicationStarted | None) -> 
         "status": event.status,
         "stop_reason": event.reason,
         "evaluations": event.evaluations,
+        "is_admissible": state.meets_constraints(event.dev) if is_constrained else None,
         "best/epoch": event.best_epoch,
         "seconds": event.seconds,
         "gpu_seconds": event.seconds * event.gpus,

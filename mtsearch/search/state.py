@@ -392,7 +392,11 @@ class RunState:
 
     def is_admissible(self, trial: TrialState) -> bool:
         """Whether a trial meets the constraints at its best evaluation."""
-        return all(constraint.shortfall(trial.best_scores) <= 0 for constraint in self.constraints)
+        return self.meets_constraints(trial.best_scores)
+
+    def meets_constraints(self, scores: Mapping[str, float]) -> bool:
+        """Whether these scores, by metric, do."""
+        return all(constraint.shortfall(scores) <= 0 for constraint in self.constraints)
 
     def _merit(self, trial: TrialState) -> tuple[bool, float]:
         return self.is_admissible(trial), trial.score

@@ -38,6 +38,7 @@ def replications(
                 "status": "completed",
                 "stop_reason": "all done",
                 "evaluations": 2,
+                "is_admissible": None,
                 "seconds": 1.0,
                 "gpu_seconds": 0.0,
                 **scores,
@@ -171,3 +172,12 @@ def test_the_report_has_a_section_for_it(run: Run, finished_run: Run, tmp_path: 
     assert "On test, t0001 is better than the start point in mean_score" in page
     assert '<th scope="row">t0001/a</th><td>a.<wbr>accuracy</td><td class="number">3</td>' in page
     assert "With other seeds" not in write_report(finished_run, tmp_path / "other.html").read_text(encoding="utf-8")
+
+
+def test_what_breaks_the_constraints_with_most_seeds_does_not_win(tmp_path: Path) -> None:
+    kept, broken = replications("t0000", [0.5, 0.5, 0.5], rank=1), replications("t0001", [0.9, 0.9, 0.9], rank=2)
+    for row, keeps in zip([*kept, *broken], [True, False, True, False, True, False], strict=True):
+        row["is_admissible"] = keeps
+    said = replication_verdict(run_of(tmp_path / "run", [*kept, *broken]))
+    assert said[0].startswith("t0000 is the best on dev")
+    assert said[1] == "It meets the constraints with 2 of 3 seeds."

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mtsearch.config.constraints import Constraint
 from mtsearch.config.load import load_space
 from mtsearch.config.search import Replicate
 from mtsearch.config.space import SearchSpace
@@ -139,6 +140,28 @@ def test_each_task_alone_keeps_the_config_and_is_for_the_objective_if_that_is_it
     assert pos.objective(space) == Objective("pos.macro_f1")
     assert ner.objective(space) == Objective("mean_score")
     assert singles(Contestant("t0001", "t0001", {"tasks": {"pos": {}}})) == []
+
+
+def test_what_breaks_the_constraints_is_not_among_the_best_and_does_not_win(space: SearchSpace) -> None:
+    state = fold(searched(0.3, 0.9, 0.5).events)
+    state.constraints = (Constraint.parse("mean_score <= 0.6"),)
+    assert [one.config_id for one in contestants(state, space, 3)] == ["t0002", "t0000", "start"]
+    state.constraints = (Constraint.parse("mean_score <= 0.1"),)
+    assert [one.config_id for one in contestants(state, space, 3)] == ["t0001", "t0002", "t0000", "start"]
+
+
+def test_of_those_that_meet_the_constraints_with_other_seeds_the_best_is_trained_task_by_task(
+    space: SearchSpace,
+) -> None:
+    state = fold(searched(0.5, 0.55, tasks="pos+ner").events)
+    state.constraints = (Constraint.parse("mean_score <= 0.6"),)
+    for config_id, score in (("t0000", 0.5), ("t0001", 0.7), ("start", 0.1)):
+        for seed in (101, 102):
+            state.apply(replicated(config_id, seed, score))
+    for seed, task in itertools.product((101, 102), ("pos", "ner")):
+        assert not is_complete(state, space)
+        state.apply(replicated(f"t0000/{task}", seed, 0.9))
+    assert is_complete(state, space)
 
 
 def test_tasks_alone_follow_once_the_best_on_dev_is_known(space: SearchSpace) -> None:
