@@ -32,7 +32,7 @@ from mtsearch.search.events import (
     Suggested,
     Warned,
 )
-from mtsearch.search.faults import Cause
+from mtsearch.search.faults import Cause, halved
 from mtsearch.search.observer import Observer
 from mtsearch.search.population import Population
 from mtsearch.search.proposals import Proposal, Proposals, trial_name
@@ -437,8 +437,8 @@ class Driver:
                 pass
             case "surroundings" if trial.num_retries < self.max_retries:
                 self._retry(trial, reason, trial.micro_batch_size)
-            case "memory" if trial.micro_batch_size is None and batch_size > 1:
-                self._retry(trial, reason, -(-batch_size // 2))
+            case "memory" if (smaller := halved(batch_size, trial.micro_batch_size)) is not None:
+                self._retry(trial, reason, smaller)
             case "memory":
                 size = trial.micro_batch_size or batch_size
                 told = f"with {size} example{'s' if size > 1 else ''} in a forward pass it ran {reason}"

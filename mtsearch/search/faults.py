@@ -20,7 +20,7 @@ from ray.tune.experiment import Trial
 
 from mtsearch.errors import MtsearchError
 
-__all__ = ["Cause", "cause_of", "death_of", "memory_deaths_as_deaths", "reason_of"]
+__all__ = ["Cause", "cause_of", "death_of", "halved", "memory_deaths_as_deaths", "reason_of"]
 
 Cause = Literal["trial", "surroundings", "memory", "disk"]
 """Whose doing a failure was.
@@ -54,6 +54,16 @@ _PASSING = frozenset(
     }
 )
 _RUST_ERRNO = re.compile(r"\(os error (\d+)\)")  # safetensors and tokenizers tell no errno in any other way
+
+
+def halved(batch_size: int, micro_batch_size: int | None) -> int | None:
+    """How many examples in a forward pass are to be tried once memory has run out; None if no fewer are.
+
+    Args:
+        batch_size: of an update, which stays as it is.
+        micro_batch_size: what it was halved to before; None if it was not.
+    """
+    return None if micro_batch_size is not None or batch_size == 1 else -(-batch_size // 2)
 
 
 def cause_of(error: BaseException) -> Cause:

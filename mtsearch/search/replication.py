@@ -57,7 +57,7 @@ from mtsearch.search.results import Tables, write_config
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.stopping import drop_request, stop_requests
-from mtsearch.search.trial import TOLD, Assignment, attempt
+from mtsearch.search.trial import TOLD, Assignment, attempts
 from mtsearch.training.preflight import DataHashes
 from mtsearch.training.report import Objective
 
@@ -477,7 +477,7 @@ def _train_and_score(assignment: Assignment) -> dict[str, Any]:
     place = Path(assignment.run_folder) / assignment.place
     told_file = place / _TOLD_FILE
     data: dict[str, dict[str, str]] = {}
-    with closing(attempt(assignment)) as results:
+    with closing(attempts(assignment)) as results:
         for result in results:
             if result["outcome"] == "started":
                 told_file = place / f"attempt-{result['attempt']}" / _TOLD_FILE

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from ray.tune.result import DONE
 from mtsearch.data.source import SplitName
 from mtsearch.errors import RunError
 from mtsearch.search.events import EVENTS
-from mtsearch.search.faults import Cause, cause_of, reason_of
+from mtsearch.search.faults import Cause, cause_of, halved, reason_of
 from mtsearch.search.ranks import RankError, Ranks
 from mtsearch.training.report import Objective
 
@@ -188,9 +188,26 @@ def _unseen(assignment: Assignment) -> str:
     )
 
 
+def attempts(assignment: Assignment) -> Generator[dict[str, Any]]:
+    """Run a trial by itself, where no driver decides on another attempt: one more with half as many examples in a
+    forward pass, if it runs out of memory; gives what is said.
+    """
+    result: dict[str, Any] = {}
+    with closing(attempt(assignment)) as results:
+        for result in results:
+            if result["outcome"] != "failed":
+                yield result
+    if result["outcome"] == "failed":
+        size = halved(assignment.config["training"]["batch_size"], assignment.micro_batch_size)
+        if result["cause"] == "memory" and size is not None:
+            yield from attempt(replace(assignment, micro_batch_size=size))
+        else:
+            yield result
+
+
 def train_until(assignment: Assignment, evaluation: int) -> dict[str, Any]:
     """Run a trial up to an evaluation, or to its end if that comes first; gives the last thing it said."""
-    with closing(attempt(assignment)) as results:
+    with closing(attempts(assignment)) as results:
         for result in results:
             if result.get(DONE) or result.get("evaluation", 0) >= evaluation:
                 break

@@ -21,6 +21,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.schedulers import TrialScheduler
 
@@ -35,7 +36,7 @@ from mtsearch.search.cluster import connected, environment, find_footprint, head
 from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Driver, Footprint, finished_because, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
-from mtsearch.search.faults import memory_deaths_as_deaths
+from mtsearch.search.faults import memory_deaths_as_deaths, reason_of
 from mtsearch.search.gauges import Gauges
 from mtsearch.search.links import refuse_links
 from mtsearch.search.mirror import StudyMirror
@@ -495,11 +496,13 @@ def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
         if interrupted:
             ray.cancel(reference, force=True)
             return
-    result = ray.get(reference)
+    failed = f"{folder / 'retrained'}: training the winner {winner.trial_id} once more failed"
+    try:
+        result = ray.get(reference)
+    except RayError as error:
+        raise RunError(f"{failed}: {reason_of(error)}; the same command tries it again") from error
     if TOLD not in result:
-        raise RunError(
-            f"{folder / 'retrained'}: training the winner {winner.trial_id} once more failed: {result['reason']}"
-        )
+        raise RunError(f"{failed}: {result['reason']}")
     checkpoint = json.loads(result[TOLD])["checkpoint"]
     driver.record(Retrained(time=time.time(), trial_id=winner.trial_id, checkpoint=checkpoint))
 

@@ -255,14 +255,14 @@ def test_a_training_that_was_cut_off_comes_to_the_numbers_of_one_that_was_not(
     whole = train_and_score(replace(assignment, place="replications/x/whole"))
     cut = replace(assignment, place="replications/x/cut")
 
-    attempt = replication.attempt
+    attempts = replication.attempts
 
     def killed(assignment: Assignment) -> Iterator[dict[str, Any]]:
-        yield from itertools.islice(attempt(assignment), 3)
+        yield from itertools.islice(attempts(assignment), 3)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replication, "attempt", killed)
+        patch.setattr(replication, "attempts", killed)
         with pytest.raises(KeyboardInterrupt):
             train_and_score(cut)
     resumed = train_and_score(cut)
@@ -289,7 +289,7 @@ def test_what_may_pass_is_told_from_what_may_not(
     monkeypatch.setattr("mtsearch.training.parts.build", lambda *_, **__: raise_error())
     in_training = train_and_score(assigned())
     monkeypatch.setattr(replication, "_told", raise_error)
-    monkeypatch.setattr(replication, "attempt", lambda _: (told for told in [{"outcome": "finished", "reason": ""}]))
+    monkeypatch.setattr(replication, "attempts", lambda _: (told for told in [{"outcome": "finished", "reason": ""}]))
     in_scoring = train_and_score(assigned())
     for ended in (in_training, in_scoring):
         assert (ended["status"], ended["may_pass"]) == ("failed", may_pass)

@@ -11,7 +11,7 @@ import pytest
 
 from mtsearch.config.load import load_space
 from mtsearch.search.events import EVENTS
-from mtsearch.search.trial import Assignment, Trial, attempt, train_until
+from mtsearch.search.trial import Assignment, Trial, attempt, attempts, train_until
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
 
@@ -125,6 +125,31 @@ def test_running_out_of_memory_is_named_so(assign: Callable[..., Assignment], mo
     monkeypatch.setattr(parts, "build", build)
     failed = list(attempt(assign()))[-1]
     assert (failed["cause"], failed["reason"]) == ("memory", "out of memory: MemoryError")
+
+
+def test_without_a_driver_memory_that_runs_out_is_tried_once_more_with_half_as_many_examples(
+    assign: Callable[..., Assignment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtsearch.training import parts
+
+    build, sizes = parts.build, []
+
+    def limited(config: Any, place: Any, *args: Any, **settings: Any) -> Any:
+        sizes.append(place.micro_batch_size)
+        if place.micro_batch_size is None:
+            raise MemoryError
+        return build(config, place, *args, **settings)
+
+    monkeypatch.setattr(parts, "build", limited)
+    assignment = assign()
+    told = list(attempts(assignment))
+    half = -(-assignment.config["training"]["batch_size"] // 2)
+    assert sizes == [None, half]
+    assert [one["outcome"] for one in told][:2] == ["started", "started"]
+    assert told[-1]["outcome"] == "finished"
+    (last,) = [one for one in attempts(replace(assignment, micro_batch_size=half)) if one["outcome"] == "finished"]
+    assert sizes == [None, half, half]
+    assert last["score"] == told[-1]["score"]
 
 
 def test_a_diverged_trial_gives_no_score_to_the_trial_scheduler(
