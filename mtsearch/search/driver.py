@@ -42,7 +42,7 @@ from mtsearch.search.trial import TOLD, Assignment
 from mtsearch.training.preflight import DataHashes
 from mtsearch.training.report import Objective
 
-__all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "over"]
+__all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "goal_reached", "over"]
 
 _MOST_INFEASIBLE_IN_A_ROW = 100
 _LEAST_HANG_SECONDS = 3600.0  # of search.hang_limit auto
@@ -77,10 +77,15 @@ def over(state: RunState, space: SearchSpace, now: float | None = None) -> str |
     seconds = (state.seconds if now is None else state.seconds_at(now)) - state.seconds_granted_from
     if space.search.time is not None and seconds >= (budget := space.search.time + state.extra_seconds):
         return f"the time budget of {budget:g} s is spent"
+    return goal_reached(state, space)
+
+
+def goal_reached(state: RunState, space: SearchSpace) -> str | None:
+    """That a trial has come to ``search.goal``, in words; None if none has."""
     goal, leader = space.search.goal, state.leader
-    if goal is not None and leader is not None and state.is_admissible(leader) and leader.score >= goal:
-        return f"the goal of {goal:g} is reached: {leader.trial_id} has {leader.score:.4f}"
-    return None
+    if goal is None or leader is None or not state.is_admissible(leader) or leader.score < goal:
+        return None
+    return f"the goal of {goal:g} is reached: {leader.trial_id} has {leader.score:.4f}"
 
 
 def enough_trials(state: RunState, space: SearchSpace) -> str | None:

@@ -23,7 +23,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -45,6 +45,7 @@ from mtsearch.search.events import (
     EventLog,
     Replicated,
     ReplicationStarted,
+    RunEnded,
     StopStatus,
     Warned,
     read_events,
@@ -314,18 +315,43 @@ def replicate_run(
             if space.search.copy_to is not None:
                 leaving.callback(Copies(folder, space.search.copy_to, warnings.put).close)
             leaving.callback(tables.refresh, state, now=True)
-            replicate(
-                state,
-                space,
-                folder,
-                asked,
-                record=record,
-                footprint=footprint,
-                data_root=data_root,
-                data_hashes=data_hashes or {},
-                interrupted=signals,
-            )
+            with _end_told(state, record, lambda: signals[0] if signals else _failed_for_now(state)):
+                replicate(
+                    state,
+                    space,
+                    folder,
+                    asked,
+                    record=record,
+                    footprint=footprint,
+                    data_root=data_root,
+                    data_hashes=data_hashes or {},
+                    interrupted=signals,
+                )
         return Replication(folder, signals[0] if signals else _failed_for_now(state))
+
+
+@contextmanager
+def _end_told(state: RunState, record: Callable[[Event], None], stopped: Callable[[], str | None]) -> Iterator[None]:
+    """Write at the end that the driver has left; where the search itself has not ended, that is what there is to say.
+
+    Args:
+        state: what is known of the search.
+        record: writes an event.
+        stopped: why not all is done, in words; None if it is.
+    """
+    search_ended = state.ended
+
+    def tell(reason: str) -> None:
+        if search_ended is not None:
+            record(RunEnded(time=time.time(), reason=reason, is_finished=search_ended.is_finished))
+
+    try:
+        yield
+    except MtsearchError as error:
+        with suppress(MtsearchError):  # where the disk is full, that is all there is to say
+            tell(str(error))
+        raise
+    tell(stopped() or "what was asked for is replicated")
 
 
 def _refuse_lineage(folder: Path, state: RunState, best: Sequence[Contestant]) -> None:

@@ -232,7 +232,7 @@ class RunState:
             case ReplicationStarted():
                 self.compared, self._is_replicating = event, True
                 if self.ended is not None:  # else it is the search's own driver
-                    self.driver = event
+                    self.driver, self.ended = event, None
             case Imported():
                 self.imported = event
             case Suggested():

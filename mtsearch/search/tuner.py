@@ -23,6 +23,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
+from ray.tune.result import DONE
 from ray.tune.schedulers import TrialScheduler
 
 from mtsearch.config.load import load_space
@@ -34,7 +35,7 @@ from mtsearch.errors import ConfigError, MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import connected, environment, find_footprint, head_elsewhere, nodes, this_machine
 from mtsearch.search.copies import Copies
-from mtsearch.search.driver import Driver, Footprint, finished_because, over
+from mtsearch.search.driver import Driver, Footprint, finished_because, goal_reached, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
 from mtsearch.search.faults import memory_deaths_as_deaths, reason_of
 from mtsearch.search.gauges import Gauges
@@ -379,10 +380,16 @@ def _extra_trials(
             f"choose another --name, with --from {folder} to start from what this one found"
         )
     state.target = space.num_trials(state.extra)
+    has_goal = goal_reached(state, space)
+    if _is_finished(state, space) and (has_goal or not (wanted or (seconds and over(state, space)))):
+        remedies = []
+        if has_goal:
+            remedies.append("aim higher with --set search.goal=")
+        elif not in_process:
+            remedies.append("go on with --trials +N" + (" or --time +T" if over(state, space) else ""))
+        remedies.append("begin another with --name")
+        raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {', or '.join(remedies)}")
     if not wanted:
-        if _is_finished(state, space) and not (seconds and over(state, space)):
-            remedy = "begin another" if in_process else "go on with --trials +N or --time +T, or begin another"
-            raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {remedy} with --name")
         return state.extra
     if _is_finished(state, space) and len(state.trials) == space.grid_size:
         raise RunError(
@@ -464,7 +471,7 @@ def _train_in_turn(driver: Driver) -> None:
         with closing(attempt(assignment)) as results:
             for result in results:
                 driver.result(trial_id, result)
-                if driver.must_stop:
+                if driver.must_stop and not result.get(DONE):
                     break
             else:
                 driver.ended(trial_id)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from mtsearch.search.events import RunEnded, StopStatus
+from mtsearch.search.events import ReplicationStarted, RunEnded, StopStatus
 from mtsearch.search.state import fold
 from mtsearch_analysis.tables import Direction
 from tests.search.conftest import Story, with_holdout
@@ -19,6 +20,16 @@ def test_a_trial_counts_with_its_best_score_and_remembers_both_best_and_last() -
     assert trial.last_scores["mean_score"] == 0.6
     assert trial.best_checkpoint == "trials/t0000/attempt-1/checkpoints/evaluation-0002"
     assert trial.best_so_far == {1: 0.4, 2: 0.7, 3: 0.7}
+
+
+def test_a_replication_by_a_command_of_its_own_is_a_driver_that_is_there_until_it_says_that_it_left() -> None:
+    story = Story().begun().suggested(0).reported(0, 1, 0.5).stopped(0, "completed")
+    ended = RunEnded(time=story.events[-1].time, reason="all done", is_finished=True)
+    started = ReplicationStarted(time=ended.time + 100.0, ranks={"t0000": 1}, start=None, host="here", pid=7)
+    state = fold([*story.events, ended, started])
+    assert (state.driver, state.ended) == (started, None)
+    assert state.seconds_at(started.time + 1000.0) == state.seconds  # no time of the search's
+    assert fold([*story.events, ended, started, replace(ended, time=started.time + 50.0)]).ended is not None
 
 
 def test_the_best_so_far_is_what_the_trial_calls_its_best() -> None:
