@@ -6,6 +6,7 @@ with the outcome ``running``, ``finished`` or ``diverged``; or that the attempt 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import logging
@@ -14,7 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -334,3 +335,5 @@ def free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # glibc's, which otherwise keeps the most that any trial ever had
+        ctypes.CDLL(None).malloc_trim(0)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from mtsearch.config.load import load_space
 from mtsearch.search.events import EVENTS
-from mtsearch.search.trial import Assignment, Trial, attempt, attempts, train_until
+from mtsearch.search.trial import Assignment, Trial, attempt, attempts, free_memory, train_until
 from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
 
@@ -240,3 +242,15 @@ def test_a_worker_is_called_by_its_trial_and_how_far_that_is_and_the_actor_by_th
     trial, tasks = f"ray::{tmp_path.name} t0000", "sentiment+paraphrase+similarity"
     begun = f"{trial} {tasks}"
     assert titles == [begun, begun, f"{begun} after epoch 1", f"ray::{tmp_path.name} t0001 {tasks}"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have ways of their own")
+def test_what_a_trial_has_freed_is_given_back_to_the_machine() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [bytes(60_000) for _ in range(4_000)]
+    held = resident()
+    del blocks[:-1]  # the last one lies above all others
+    free_memory()
+    assert held - resident() > 100_000_000
