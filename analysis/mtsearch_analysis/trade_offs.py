@@ -93,7 +93,7 @@ def trade_off_figure(frame: pd.DataFrame) -> go.Figure:
                     figure.update_yaxes(title={"text": escape(up)}, row=row, col=column)
                 tau = taus[across, up]
                 figure.add_annotation(
-                    text=f"τ {tau:+.2f}",
+                    text="too few trials" if np.isnan(tau) else f"τ {tau:+.2f}",
                     x=0.02,
                     y=0.98,
                     xref="x domain",
@@ -116,7 +116,9 @@ _KINDS = {
 
 
 def _tinted(tau: float) -> str:
-    """The scale's colour at a correlation, thin enough to read on."""
+    """The scale's colour at a correlation, thin enough to read on; none where it is unknown."""
+    if np.isnan(tau):
+        return "rgba(0, 0, 0, 0)"
     colour = GAIN_SCALE[0][1] if tau < 0 else GAIN_SCALE[-1][1]
     channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({', '.join(map(str, channels))}, {0.35 * abs(tau):.2f})"

@@ -388,7 +388,7 @@ def _extra_trials(
         elif not in_process:
             remedies.append("go on with --trials +N" + (" or --time +T" if over(state, space) else ""))
         remedies.append("begin another with --name")
-        raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {', or '.join(remedies)}")
+        raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {' or '.join(remedies)}")
     if not wanted:
         return state.extra
     if _is_finished(state, space) and len(state.trials) == space.grid_size:

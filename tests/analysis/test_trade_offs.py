@@ -62,3 +62,11 @@ def test_one_task_has_nothing_to_trade(tmp_path: Path) -> None:
     run = load_run(write_tables(tmp_path, rows, [], Objective(task_metrics=("a.accuracy",))))
     assert trade_off_table(task_scores(run)).empty
     assert "It takes two tasks" in trade_off_figure(task_scores(run)).layout.annotations[0].text
+
+
+def test_tasks_that_too_few_trials_have_together_have_no_correlation(tmp_path: Path) -> None:
+    rows = [trial_row(0, 0.5, **{"best/a.accuracy": 0.5, "best/b.accuracy": 0.4})]
+    rows += [trial_row(i, 0.6, **{"best/a.accuracy": 0.6}) for i in (1, 2)]
+    run = load_run(write_tables(tmp_path, rows, [], Objective(task_metrics=("a.accuracy", "b.accuracy"))))
+    (note,) = trade_off_figure(task_scores(run)).layout.annotations
+    assert (note.text, note.bgcolor) == ("too few trials", "rgba(0, 0, 0, 0)")
