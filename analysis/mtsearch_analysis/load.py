@@ -286,8 +286,7 @@ def _read_table(table: Table, folder: Path) -> pa.Table:
             "has not started yet"
         )
     try:
-        # Without partitioning=None, a folder named like "seed=7" above the file would become a column.
-        pieces = [pq.read_table(part, partitioning=None) for part in parts]
+        pieces = [_read_piece(part) for part in parts]
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -312,6 +311,12 @@ _NULLABLE_TYPES = {
     pa.int32(): pd.Int32Dtype(),
     pa.int64(): pd.Int64Dtype(),
 }
+
+
+def _read_piece(path: Path) -> pa.Table:
+    # By a path pyarrow opens a file twice, between which a search may replace it.
+    with path.open("rb") as file:
+        return pq.read_table(file)
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -191,7 +191,8 @@ def _stopped(folder: Path) -> list[str]:
     path = folder / TRIALS.file
     if not path.is_file():
         return []
-    rows = pq.read_table(path, columns=["trial_id", "status"]).to_pylist()
+    with path.open("rb") as file:  # by its path pyarrow would open it twice, between which it may be replaced
+        rows = pq.read_table(file, columns=["trial_id", "status"]).to_pylist()
     return [row["trial_id"] for row in rows if row["status"] not in ("running", "interrupted")]
 
 

@@ -174,9 +174,10 @@ class Search:
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise AssertionError(f"it has ended with {self.process.returncode}:\n{self.said}")
-            if (folder / "trials.parquet").exists():
-                pd.read_parquet(folder / "trials.parquet")
-                pd.read_parquet(folder / "metrics.parquet")
+            if (folder / "metrics.parquet").exists():  # which is written after the other
+                for name in ("trials.parquet", "metrics.parquet"):
+                    with (folder / name).open("rb") as file:  # by its path pandas opens it twice
+                        pd.read_parquet(file)
             if (folder / EVENTS).exists() and what(own_events(folder, self.process.pid)):
                 return
             time.sleep(0.05)
