@@ -187,9 +187,8 @@ def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options:
 
 def _refuse_kernels(config: PretrainedConfig, source: EncoderSource) -> None:
     """An attention such as ``OWNER/NAME`` is code of the hub's, which transformers would fetch and run."""
-    parts = (config, *(getattr(config, name) for name in config.sub_configs))
-    fields = ("_attn_implementation", "attn_implementation")  # where newer and older versions have it
-    for attention in (getattr(part, field, None) for part in parts for field in fields):
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+        attention = getattr(part, "_attn_implementation", None)
         if attention is not None and not re.fullmatch(r"\w+", str(attention)):
             raise EncoderError(
                 f"encoder.model: {source.name!r} must bring no code, but its config.json names {attention!r} as "

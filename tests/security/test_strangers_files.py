@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
 
 from mtsearch import api
 from mtsearch.config.load import load_space
@@ -233,14 +234,21 @@ def test_an_encoder_s_own_code_is_not_run(encoder: Path, code: Path) -> None:
     assert not (code.parent / "code-was-run").exists()
 
 
+def name_an_attention(folder: Path) -> None:
+    """A kernel of the hub's, in ``config.json``."""
+    edit(folder / "config.json", lambda content: content.update(attn_implementation="stranger/kernel"))
+    if AutoConfig.from_pretrained(folder)._attn_implementation is None:
+        pytest.skip("this version of transformers takes no attention from config.json")
+
+
 def test_an_encoder_cannot_have_code_fetched_for_its_attention(encoder: Path) -> None:
-    edit(encoder / "config.json", lambda content: content.update(attn_implementation="stranger/kernel"))
+    name_an_attention(encoder)
     with pytest.raises(EncoderError, match=r"must bring no code, .* names 'stranger/kernel' as attn_implementation"):
         load_encoder(find_encoder(str(encoder)), Encoder(max_length=32))
 
 
 def test_an_export_cannot_have_code_fetched_for_its_attention(export: Path) -> None:
-    edit(export / "config.json", lambda content: content.update(attn_implementation="stranger/kernel"))
+    name_an_attention(export)
     vouch(export, "config.json")
     with pytest.raises(RunError, match="must bring no code"):
         api.load(export)
