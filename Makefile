@@ -38,11 +38,9 @@ check: lint  ## lint and types
 test: install  ## the tests that take seconds
 	$(PYTEST) -m 'not slow' -n 2 --dist loadgroup
 
-# Two halves at a time, since they wait for the most part.
+# Those of a file stay together: they wait for the most part, and share what they start.
 test-slow: install  ## the tests that take minutes
-	@$(PYTEST) -m slow tests/end_to_end & first=$$!; \
-	$(PYTEST) -m slow --ignore=tests/end_to_end; second=$$?; \
-	wait $$first && exit $$second
+	$(PYTEST) -m slow -n 2 --dist loadfile
 
 bench: install  ## the benchmarks, one after the other; wants an idle machine
 	@set -e; for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
