@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _MOST_SETS = 64  # rows of the table of tasks and sets of tasks
-_SHARE_OF_TIME = 0.03  # for the live table
+_SHARE_OF_TIME, _FREE_SECONDS = 0.03, 1.0  # for the live table; what comes in one burst is all shown
 _ROWS = 16  # of the live table; what does not fit a terminal scrolls it
 _COLOURS = {"running": "cyan", "completed": "green", "pruned": "yellow", "diverged": "red", "failed": "red"}
 
@@ -127,7 +127,7 @@ class Watch:
         self._done_before: int | None = None
         self._spent_before = 0.0
         self._warned: set[str] = set()
-        self._due = 0.0
+        self._drawing_seconds = 0.0
         self._undrawn: RunState | None = None
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -139,7 +139,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             if self._undrawn is not None:
-                self._due = 0.0
+                self._drawing_seconds = 0.0
                 self._draw(self._live, self._undrawn)
             self._live.stop()
 
@@ -186,12 +186,12 @@ class Watch:
     def _draw(self, live: Live, state: RunState) -> None:
         """Show the table, unless drawing it this often would take more than a small share of the driver's time."""
         begun = time.monotonic()
-        self._undrawn = state if begun < self._due else None
-        if self._undrawn is not None:
+        is_too_often = self._drawing_seconds > _FREE_SECONDS + _SHARE_OF_TIME * (begun - self._begun)
+        self._undrawn = state if is_too_often else None
+        if is_too_often:
             return
         live.update(Group(self._headline(state), _trial_table(state, self._params)))
-        ended = time.monotonic()
-        self._due = ended + (ended - begun) / _SHARE_OF_TIME
+        self._drawing_seconds += time.monotonic() - begun
 
     def _say_dashboard(self, event: RunStarted) -> None:
         if event.dashboard:
