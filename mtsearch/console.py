@@ -287,10 +287,11 @@ def _line(event: Event, state: RunState) -> str:
             return f"{event.trial_id} infeasible: {event.reason}"
         case Reported() if event.report["scores"]:
             report, trial, best = event.report, state.trials[event.trial_id], state.leader
-            if state.scores_own_tasks:
+            is_ranked_apart = state.scores_own_tasks and "tasks" in trial.params
+            if is_ranked_apart:
                 ((best, *_),) = state.rankings(one for one in state.trials.values() if one.tasks == trial.tasks)
             assert best is not None  # it is the trial itself, if no other
-            of = best.tasks if state.scores_own_tasks else "the search"
+            of = best.tasks if is_ranked_apart else "the search"
             where = " on the holdout" if report.get("held_out") else ""
             return (
                 f"{event.trial_id} evaluation {report['evaluation']} (epoch {report['epoch']:g}): score "

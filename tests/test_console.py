@@ -250,3 +250,11 @@ def test_a_dashboard_on_the_loopback_device_is_told_with_its_tunnel() -> None:
     with Watch(Console(file=(out := io.StringIO()), width=200)) as watch:
         follow(watch, [replace(begun, dashboard="http://10.0.0.1:8265")])
     assert out.getvalue().strip() == "Ray's dashboard, while this runs: http://10.0.0.1:8265"
+
+
+def test_tasks_that_are_the_same_for_all_trials_are_not_named_at_each_score() -> None:
+    out = io.StringIO()
+    with Watch(Console(file=out)) as watch:
+        told = Story().begun(rungs=None, own_tasks=True).suggested(0, tasks="a+b").reported(0, 1, 0.5)
+        follow(watch, told.suggested(1, tasks="a+b").reported(1, 1, 0.25).events)
+    assert out.getvalue().count("best of the search 0.5000 (t0000)") == 2
