@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from mtsearch.config.schedulers import Asha, Hyperband, Median, NoScheduler, Scheduler
 from mtsearch.search.schedulers import Halving, Judge, MedianRule, Seen, build_judge, build_scheduler
@@ -172,4 +172,6 @@ def test_a_report_without_a_score_is_let_pass() -> None:
 
 def test_without_a_trial_scheduler_all_run_to_their_end() -> None:
     assert build_judge(NoScheduler(), 4, RunState()) is None
-    assert type(build_scheduler(None, RunState())) is FIFOScheduler
+    scheduler: Any = build_scheduler(None, RunState())
+    assert scheduler.on_trial_result(None, Named("a"), {"score": 0.0}) == TrialScheduler.CONTINUE
+    scheduler.on_trial_complete(None, Named("a"), {"score": 0.0})

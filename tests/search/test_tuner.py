@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from ray.air.execution._internal import RayActorManager
 
 from mtsearch.api import export
 from mtsearch.config.load import load_space
@@ -22,6 +24,7 @@ from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ResourceError, RunError
 from mtsearch.search.events import Event, EventLog, Reported, Started, Stopped, Suggested, read_events
 from mtsearch.search.state import RunState, fold
+from mtsearch.search.trial import Trial
 from mtsearch.search.tuner import Outcome, _extra_trials, _identity, run_search
 from mtsearch_analysis.load import load_run
 from tests.search.conftest import Story
@@ -100,6 +103,40 @@ def test_a_search_fills_its_run_folder(
     assert with_weights == set(found.trials.sort_values("score")["trial_id"].tail(3))
     assert not (folder / ".ray").exists()
     assert not [path for path in folder.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_worker_that_is_starting_is_not_given_up_for_one_that_has_become_free(
+    space_of: Callable[..., SearchSpace],
+    run: Callable[..., Outcome],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = tmp_path / "first"
+    asked_for = []
+    add_actor = RayActorManager.add_actor
+
+    class SlowToStart(Trial):
+        """All but the first worker take longer to start than two trials take."""
+
+        def setup(self, config: dict[str, Any]) -> None:
+            try:
+                first.touch(exist_ok=False)
+            except FileExistsError:
+                deadline = time.monotonic() + 120
+                while (tmp_path / "run/events.jsonl").read_text().count(
+                    '"stopped"'
+                ) < 2 and time.monotonic() < deadline:
+                    time.sleep(0.1)
+            super().setup(config)
+
+    def count(manager: RayActorManager, *arguments: Any, **settings: Any) -> Any:
+        asked_for.append(settings["resource_request"])
+        return add_actor(manager, *arguments, **settings)
+
+    monkeypatch.setattr(RayActorManager, "add_actor", count)
+    search = {"algorithm": {"name": "random"}, "scheduler": {"name": "none"}, "trials": 6, "concurrency": 2}
+    assert run(space_of(search), trainable=SlowToStart).counts == {"completed": 6}
+    assert len(asked_for) == 2
 
 
 @pytest.mark.parametrize(
