@@ -86,8 +86,7 @@ SECTIONS: dict[str, list[Entry]] = {
             "One trial's metrics over epochs.",
             METHODS.replace("Three searches (seeds 13, 14, 15)", "The first trial of one search (seed 13)"),
             """run = mta.load_run("runs/methods_13")
-tasks = (("sentiment", "accuracy"), ("paraphrase", "accuracy"), ("similarity", "pearson"))
-curves = pd.concat([mta.learning_curves(run, metric=metric, task=task) for task, metric in tasks])
+curves = pd.concat([mta.learning_curves(run, metric) for metric in run.task_metrics])
 mta.trial_figure(curves[curves["trial_id"] == "t0000"])""",
         ),
         Entry(

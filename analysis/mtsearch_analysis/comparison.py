@@ -47,7 +47,9 @@ def run_table(runs: Runs) -> pd.DataFrame:
                 "score": best["score"].iloc[0] if has_best else np.nan,
                 "trials": len(run.trials),
                 "completed": int((run.trials["status"] == "completed").sum()),
-                **{column: run.trials[column].sum() for column in ("seconds", "gpu_seconds", "examples_seen")},
+                "seconds": run.trials["seconds"].sum(),
+                "gpu_seconds": run.trials["gpu_seconds"].sum(),
+                "examples_seen": run.num_examples,
             }
         )
     return pd.DataFrame(rows)

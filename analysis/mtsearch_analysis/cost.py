@@ -27,10 +27,12 @@ def cost_table(run: Run) -> pd.DataFrame:
     """What each trial that has a score cost, the cheapest first.
 
     Columns: ``trial_id``, ``status``, ``metric`` (the main one), ``score``, ``seconds`` and ``gpu_seconds`` on workers,
-    ``examples_seen``, and ``is_worth_it``: no trial that took fewer seconds, or as many, has a better score.
+    ``examples_seen`` (without what its parent saw, under pbt), and ``is_worth_it``: no trial that took fewer seconds,
+    or as many, has a better score.
     """
     columns = ["trial_id", "status", "score", "seconds", "gpu_seconds", "examples_seen"]
     frame = run.trials.loc[run.trials["score"].notna(), [*columns, "number"]].sort_values(["seconds", "number"])
+    frame["examples_seen"] -= run.taken_over("examples_seen")[frame["trial_id"]].array
     frame.insert(2, "metric", run.main_metric)
     loss = frame["score"] if run.direction == "minimize" else -frame["score"]
     best_before = loss.groupby(frame["seconds"].fillna(float("inf"))).transform("min").cummin()

@@ -27,29 +27,37 @@ __all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves", "tria
 _MOST_RUNGS = 8
 
 
-def learning_curves(run: Run, metric: str = "mean_score", task: str = "", split: str = "dev") -> pd.DataFrame:
+def learning_curves(run: Run, metric: str | None = None, split: str = "dev") -> pd.DataFrame:
     """One metric of every trial over its evaluations, long, in the trials' order.
 
     Columns: ``trial_id``, ``status``, ``rank`` (by the main metric, as in ``best_trials``; null without a score),
-    ``metric`` (``task.metric``), ``evaluation``, ``epoch``, ``examples_seen``, ``seconds``, ``value``.
-    Empty while nothing has been reported.
+    ``metric``, ``evaluation``, ``epoch``, ``examples_seen``, ``seconds`` (of the trial's own clock), ``value``.
+    Empty while nothing has been reported. What a trial takes over from its parent, under pbt, is in the parent's rows;
+    epochs, examples and seconds go on from there.
+
+    Args:
+        run: the run.
+        metric: ``mean_score`` or ``task.metric``, such as ``sentiment.accuracy`` or ``sentiment.loss``; None for the
+            main metric.
+        split: ``dev``, ``holdout``, ``test``; or ``train``, for losses and ``lr``.
 
     Raises:
-        ValueError: trials have reported, but never this metric on this task and split.
+        ValueError: trials have reported, but never this metric on this split.
     """
     metrics = run.metrics
-    chosen = metrics[(metrics["metric"] == metric) & (metrics["task"] == task) & (metrics["split"] == split)]
+    metric = metric or run.main_metric
+    task, name = split_metric(metric)
+    chosen = metrics[(metrics["metric"] == name) & (metrics["task"] == task) & (metrics["split"] == split)]
     if chosen.empty and not metrics.empty:
         reported = metrics.loc[metrics["split"] == split, ["task", "metric"]].drop_duplicates()
-        known = sorted(_qualified(t, m) for t, m in reported.itertuples(index=False))
+        known = sorted(f"{t}.{m}" if t else m for t, m in reported.itertuples(index=False))
         raise ValueError(
-            f"{run.path}: no metric {_qualified(task, metric)!r} on the {split} split; "
-            f"choose {' or '.join(known) or 'another split'}"
+            f"{run.path}: no metric {metric!r} on the {split} split; choose {' or '.join(known) or 'another split'}"
         )
     ranks = best_trials(run, n=None)[["trial_id", "rank"]].astype({"rank": "Int64"})
     about = run.trials[["trial_id", "number", "status"]].merge(ranks, on="trial_id", how="left")
     frame = chosen.drop(columns=["step", "task", "split"]).merge(about, on="trial_id", how="left")
-    frame["metric"] = _qualified(task, metric)
+    frame["metric"] = metric
     frame = frame.sort_values(["number", "evaluation"]).reset_index(drop=True)
     return frame[["trial_id", "status", "rank", "metric", "evaluation", "epoch", "examples_seen", "seconds", "value"]]
 
@@ -141,14 +149,15 @@ def anytime(run: Run) -> pd.DataFrame:
     time it lay interrupted is not in it), ``gpu_seconds`` and ``examples_seen`` (of all trials until then),
     ``trial_id``, ``metric``, ``value`` and ``best_so_far``. Empty while nothing has been reported. With a holdout
     values are those on it at the trial's best evaluation on dev until then; they may become worse, and so may the best
-    of all trials.
+    of all trials. What a trial takes over from its parent, under pbt, counts once: as the parent's.
     """
-    task, metric = split_metric(run.main_metric)
-    curves = learning_curves(run, metric=metric, task=task)
+    curves = learning_curves(run)
     if run.score_split == "holdout":
-        held_out = learning_curves(run, metric=metric, task=task, split="holdout")
+        held_out = learning_curves(run, split="holdout")
         curves["value"] = _at_best_on_dev(curves, held_out, run.direction)
     about = run.trials.set_index("trial_id")
+    for column in ("seconds", "examples_seen"):
+        curves[column] -= run.taken_over(column)[curves["trial_id"]].array
     gpus = (about["gpu_seconds"] / about["seconds"]).fillna(0.0).astype("float64")
     num_gpus = curves["trial_id"].map(gpus).astype("float64")
     curves["gpu_seconds"] = _increments(curves["seconds"], curves["trial_id"]) * num_gpus
@@ -198,7 +207,9 @@ def _best_of_last(curves: pd.DataFrame, direction: Direction) -> list[float]:
     return found
 
 
-def anytime_figure(frame: pd.DataFrame, against: Literal["seconds", "examples_seen"] = "seconds") -> go.Figure:
+def anytime_figure(
+    frame: pd.DataFrame, against: Literal["seconds", "gpu_seconds", "examples_seen"] = "seconds"
+) -> go.Figure:
     """The best score so far as a step line, with a point at each improvement.
 
     Args:
@@ -210,7 +221,12 @@ def anytime_figure(frame: pd.DataFrame, against: Literal["seconds", "examples_se
         return empty_figure("Nothing has been reported yet.")
     improved = frame["best_so_far"].ne(frame["best_so_far"].shift())
     steps = frame[improved | (frame.index == frame.index[-1])]
-    size, title = _unit(steps["seconds"].max()) if against == "seconds" else (1, "examples seen by all trials")
+    size, unit = (1, "examples") if against == "examples_seen" else _unit(steps[against].max())
+    title = {
+        "seconds": f"{unit} since the start",
+        "gpu_seconds": f"GPU {unit} of all trials",
+        "examples_seen": "examples seen by all trials",
+    }[against]
     figure = go.Figure(
         go.Scatter(
             x=steps[against].to_numpy("float64") / size,
@@ -233,11 +249,7 @@ def anytime_figure(frame: pd.DataFrame, against: Literal["seconds", "examples_se
 
 
 def _unit(most_seconds: float) -> tuple[int, str]:
-    """(seconds in it, axis title) of the unit that suits a span of time."""
+    """(seconds in it, its name) of the unit that suits a span of time."""
     if most_seconds < 180:
-        return 1, "seconds since the start"
-    return (60, "minutes since the start") if most_seconds < 3 * 3600 else (3600, "hours since the start")
-
-
-def _qualified(task: str, metric: str) -> str:
-    return f"{task}.{metric}" if task else metric
+        return 1, "seconds"
+    return (60, "minutes") if most_seconds < 3 * 3600 else (3600, "hours")

@@ -12,7 +12,6 @@ from scipy.stats import kendalltau
 from mtsearch_analysis.curves import learning_curves
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, lay_out
-from mtsearch_analysis.tables import split_metric
 from mtsearch_analysis.wording import count
 
 __all__ = ["early_order_table", "early_order_verdict", "regret_figure", "stopping_regret"]
@@ -197,12 +196,11 @@ def _full_curves(run: Run) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
 
     More is better of both kinds of scores.
     """
-    task, metric = split_metric(run.main_metric)
-    curves = learning_curves(run, metric=metric, task=task)
+    curves = learning_curves(run)
     sign = -1.0 if run.direction == "minimize" else 1.0
-    of_completed = curves[curves["status"] == "completed"]
+    final = run.trials.set_index("trial_id")["score"].dropna().astype("float64") * sign
+    of_completed = curves[(curves["status"] == "completed") & curves["trial_id"].isin(final.index)]
     scores = of_completed.pivot(index="trial_id", columns="evaluation", values="value") * sign
-    final = run.trials.set_index("trial_id")["score"].astype("float64") * sign
     return scores, final, of_completed.groupby("trial_id")["evaluation"].max()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -130,10 +131,28 @@ class Run:
         return bool(self.trials.loc[self.trials["score"].notna(), "tasks"].nunique() > 1)
 
     def direction_of(self, metric: str) -> Direction:
-        """Whether more or less of a metric is better: losses and costs are minimised, every other metric is a score."""
+        """Whether more or less of a metric is better: losses, errors and costs are minimised, the rest maximised."""
         if metric in self.objective.metrics:
             return self.objective.metrics[metric]
-        return "minimize" if split_metric(metric)[1] in LESS_IS_BETTER else "maximize"
+        return "minimize" if split_metric(metric)[1] in {*self.objective.minimized, *LESS_IS_BETTER} else "maximize"
+
+    def taken_over(self, column: Literal["seconds", "examples_seen"]) -> pd.Series:
+        """What each trial's clock showed, or what its model had seen, before its own first step; by ``trial_id``.
+
+        0, but under pbt: there a trial may go on from a parent's checkpoint.
+        """
+        children = self.trials.loc[self.trials["parent"].notna(), ["trial_id", "parent", "parent_evaluation"]]
+        reports = self.metrics[self.metrics["trial_id"].isin(children["parent"])]
+        begun = reports[["trial_id", "evaluation", column]].drop_duplicates(["trial_id", "evaluation"])
+        begun = begun.rename(columns={"trial_id": "parent", "evaluation": "parent_evaluation"})
+        values = children.merge(begun, on=["parent", "parent_evaluation"]).set_index("trial_id")[column]
+        return values.reindex(self.trials["trial_id"]).fillna(0)
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples all trials were trained on."""
+        seen = self.trials.set_index("trial_id")["examples_seen"] - self.taken_over("examples_seen")
+        return int(seen.sum())
 
 
 @dataclass(frozen=True)
@@ -228,8 +247,10 @@ def _read_tables(folder: Path) -> dict[str, pa.Table]:
     """Every table by its name; those that a run need not have are empty where it has none."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such run folder; pass the folder that holds {TRIALS.file}")
+    # Each search's refresh replaces the trials table first. Read last, it has every trial that another table has.
     return {
-        table.name: (_read_table if table in (TRIALS, METRICS) else _read_if_there)(table, folder) for table in TABLES
+        table.name: (_read_table if table in (TRIALS, METRICS) else _read_if_there)(table, folder)
+        for table in reversed(TABLES)
     }
 
 
@@ -259,18 +280,26 @@ def _names(folders: list[Path]) -> list[str]:
 
 
 def _concatenated(tables: list[tuple[str, pa.Table]]) -> pa.Table:
-    types: dict[str, set[pa.DataType]] = {}
+    declared, of_values = defaultdict[str, set[pa.DataType]](set), defaultdict[str, set[pa.DataType]](set)
     for _, table in tables:
-        for column in table.schema:
-            types.setdefault(column.name, set()).add(column.type)
-    as_text = {name for name, found in types.items() if pa.string() in found and len(found - {pa.null()}) > 1}
+        for column, values in zip(table.schema, table.columns, strict=True):
+            declared[column.name].add(column.type)
+            if values.null_count < len(values):
+                of_values[column.name].add(column.type)
     pieces = []
     for name, table in tables:
         for position, column in enumerate(table.schema):
-            if column.name in as_text:
-                table = table.set_column(position, column.name, table.column(position).cast(pa.string()))
+            dtype = _common_type(of_values[column.name] or declared[column.name])
+            table = table.set_column(position, column.name, table.column(position).cast(dtype))
         pieces.append(table.add_column(0, "run", pa.array([name] * table.num_rows, pa.string())))
-    return pa.concat_tables(pieces, promote_options="permissive")
+    return pa.concat_tables(pieces, promote_options="default")
+
+
+def _common_type(types: Set[pa.DataType]) -> pa.DataType:
+    """The type of a column in which runs have these: text where they do not agree on more than how wide numbers are."""
+    if len(types) == 1:
+        return next(iter(types))
+    return pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()
 
 
 def _read_if_there(table: Table, folder: Path) -> pa.Table:

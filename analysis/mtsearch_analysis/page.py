@@ -27,7 +27,7 @@ from mtsearch_analysis.report_figures import ReportFigure
 from mtsearch_analysis.settings import searched_columns
 from mtsearch_analysis.style import SERIES_COLOURS
 from mtsearch_analysis.summary import summarise, summarise_runs
-from mtsearch_analysis.tables import STATUSES, split_metric
+from mtsearch_analysis.tables import STATUSES
 
 __all__ = ["comparison_page", "run_page"]
 
@@ -139,8 +139,7 @@ def _trial_curves(run: Run) -> dict[str, Any]:
     metrics = list(dict.fromkeys([run.main_metric, *run.task_metrics]))
     frames = []
     for name in metrics:
-        task, metric = split_metric(name)
-        curves = learning_curves(run, metric=metric, task=task)
+        curves = learning_curves(run, name)
         frames.append(curves[curves["trial_id"].isin(wanted)])
     long = pd.concat(frames)
     if long.empty:
@@ -190,7 +189,7 @@ def _key_figures(run: Run) -> list[tuple[str, str, str]]:
         else (f"Best {run.main_metric}{on}", "–", "one for each set of tasks" if len(best) else "no score yet"),
         ("Trials", f"{len(run.trials):,}", became),
         ("Training time", wording.duration(run.trials["seconds"].sum()), "summed over trials"),
-        ("Examples", wording.large(float(run.trials["examples_seen"].sum())), "summed over trials"),
+        ("Examples", wording.large(run.num_examples), "summed over trials"),
     ]
     gpu_seconds = run.trials["gpu_seconds"].sum()
     if gpu_seconds > 0:

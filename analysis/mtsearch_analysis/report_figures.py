@@ -28,7 +28,6 @@ from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.parallel import parallel_figure
 from mtsearch_analysis.pareto import hypervolume_curve, hypervolume_figure, pareto_figure
 from mtsearch_analysis.settings import searched_columns
-from mtsearch_analysis.tables import split_metric
 from mtsearch_analysis.trade_offs import task_scores, trade_off_figure
 
 __all__ = ["ReportFigure", "comparison_figures", "run_figures"]
@@ -101,8 +100,7 @@ def comparison_figures(runs: Runs) -> dict[str, list[ReportFigure]]:
 
 
 def _curves(run: Run) -> ReportFigure:
-    main_task, main_metric = split_metric(run.main_metric)
-    curves = learning_curves(run, metric=main_metric, task=main_task)
+    curves = learning_curves(run)
     rungs = " Dotted lines show where trials were stopped early." if (run.trials["status"] == "pruned").any() else ""
     return ReportFigure(
         "curves",
@@ -135,8 +133,7 @@ def _hypervolume(run: Run) -> Iterator[ReportFigure]:
 def _task_figures(run: Run) -> Iterator[ReportFigure]:
     for position, name in enumerate(run.task_metrics):
         if name != run.main_metric:
-            task, metric = split_metric(name)
-            curves = learning_curves(run, metric=metric, task=task)
+            curves = learning_curves(run, name)
             yield ReportFigure(
                 f"task-{position}",
                 f"{name}{_of_the_best(curves, _MOST_TASK_CURVES)}; colours as above.",

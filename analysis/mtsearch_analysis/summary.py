@@ -57,7 +57,7 @@ def summarise_runs(runs: Runs) -> list[str]:
     if len({known for known in hashes.values() if known}) > 1:
         sentences.append("They saw different data, so scores may differ for that alone.")
     spent = f"{duration(runs.trials['seconds'].sum())} of training in all"
-    return [*sentences, f"They cost {spent} and {large(float(runs.trials['examples_seen'].sum()))} examples."]
+    return [*sentences, f"They cost {spent} and {large(sum(run.num_examples for run in runs))} examples."]
 
 
 def _what_was_searched(run: Run) -> str:
@@ -169,7 +169,7 @@ def _what_it_cost(run: Run) -> str:
     ends = trials["ended_at"].max() if trials["ended_at"].notna().any() else pd.NaT
     if not run.is_running and pd.notna(ends):
         parts.append(f"{duration((ends - trials['started_at'].min()).total_seconds())} from first start to last end")
-    parts.append(f"{large(float(trials['examples_seen'].sum()))} examples")
+    parts.append(f"{large(run.num_examples)} examples")
     return f"The search cost {listing(parts)}."
 
 

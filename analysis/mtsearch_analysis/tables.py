@@ -203,8 +203,10 @@ def _as_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-LESS_IS_BETTER = frozenset({"loss", "open_heads", "latency_ratio", "parameters", "peak_memory_bytes"})
-"""Metrics, by their name without the task, that are minimised: losses, and what a model costs."""
+LESS_IS_BETTER = frozenset(
+    {"loss", "mean_squared_error", "open_heads", "latency_ratio", "parameters", "peak_memory_bytes"}
+)
+"""The metrics of mtsearch, by their name without the task, that are minimised: losses, errors, what a model costs."""
 
 
 def split_metric(name: str) -> tuple[str, str]:
@@ -226,6 +228,8 @@ class Objective:
         task_metrics: each task's main metric as ``task.metric``, in the order of the tasks.
         others: what else the search is for, with its direction; empty for a search with one objective.
         scored_tasks: the tasks that ``mean_score`` is the mean of; None for each trial's own.
+        minimized: metrics of tasks, by their name without the task, of which less is better; empty in tables of
+            before they were recorded.
     """
 
     metric: str = "mean_score"
@@ -233,6 +237,7 @@ class Objective:
     task_metrics: tuple[str, ...] = field(default=())
     others: Mapping[str, Direction] = field(default_factory=dict)
     scored_tasks: tuple[str, ...] | None = None
+    minimized: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> Mapping[str, Direction]:
@@ -247,6 +252,7 @@ class Objective:
             "mtsearch_task_metrics": json.dumps(self.task_metrics),
             "mtsearch_other_metrics": json.dumps(dict(self.others)),
             "mtsearch_scored_tasks": json.dumps(self.scored_tasks),
+            "mtsearch_minimized_metrics": json.dumps(self.minimized),
         }
 
     @classmethod
@@ -260,6 +266,7 @@ class Objective:
             task_metrics=tuple(json.loads(metadata.get("mtsearch_task_metrics", "[]"))),
             others=json.loads(metadata.get("mtsearch_other_metrics", "{}")),
             scored_tasks=None if scored_tasks is None else tuple(scored_tasks),
+            minimized=tuple(json.loads(metadata.get("mtsearch_minimized_metrics", "[]"))),
         )
 
 
@@ -318,7 +325,9 @@ TRIALS = Table(
         Column("last/mean_score", pa.float64(), "ratio", "mean_score at that epoch, on score's split"),
         Column("seconds", pa.float64(), "seconds", "time on a worker, summed over attempts"),
         Column("gpu_seconds", pa.float64(), "seconds", "the same times the GPUs it held (fractions count)"),
-        Column("examples_seen", pa.int64(), "examples", "examples trained on"),
+        Column(
+            "examples_seen", pa.int64(), "examples", "examples that its model was trained on, its parent's included"
+        ),
         Column("examples_per_second", pa.float64(), "examples/second", "while training, without evaluation"),
         Column("parameters", pa.int64(), "parameters", "size of the model"),
         Column("trainable_parameters", pa.int64(), "parameters", "of which were trained"),
@@ -362,7 +371,13 @@ METRICS = Table(
     columns=(
         *_WHEN,
         Column("examples_seen", pa.int64(), "examples", "examples trained on so far", nullable=False),
-        Column("seconds", pa.float64(), "seconds", "the trial's own clock, over attempts", nullable=False),
+        Column(
+            "seconds",
+            pa.float64(),
+            "seconds",
+            "the trial's own clock, over attempts; under pbt it goes on from the parent's",
+            nullable=False,
+        ),
         Column("task", pa.string(), "", "the task; empty for what is over all tasks", nullable=False),
         Column("split", pa.string(), "", "train, dev, holdout or test", nullable=False),
         Column("metric", pa.string(), "", "its name, such as accuracy, loss, mean_score or lr", nullable=False),

@@ -279,7 +279,7 @@ def replicate_run(
     refuse_links(folder)
     with EventLog(folder) as log:
         drop_request(folder)
-        tables = Tables(folder, space.objectives, space.search.scored_tasks)
+        tables = Tables(folder, space.objectives, space.search.scored_tasks, space.plugins)
         state = RunState()
         for event in read_events(folder):
             state.apply(event)

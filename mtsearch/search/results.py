@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mtsearch.config.environment import escaped_tree
+from mtsearch.config.plugins import load_tables
 from mtsearch.config.search import Keep
 from mtsearch.config.yaml12 import dump
 from mtsearch.search.events import Event, Replicated, Reported
@@ -86,14 +87,22 @@ class Tables:
         folder: the run folder.
         objectives: what is searched for, with its direction; the first one says what is best.
         scored_tasks: the tasks in ``mean_score``; None for each trial's own.
+        plugins: the modules that may have brought metrics.
     """
 
     def __init__(
-        self, folder: Path, objectives: Mapping[str, Direction], scored_tasks: tuple[str, ...] | None = None
+        self,
+        folder: Path,
+        objectives: Mapping[str, Direction],
+        scored_tasks: tuple[str, ...] | None = None,
+        plugins: tuple[str, ...] = (),
     ) -> None:
         self._folder = folder
         self._objectives = objectives
         self._scored_tasks = scored_tasks
+        self._minimized = tuple(
+            sorted(name for name, known in load_tables(plugins).metrics.items() if known.direction == "minimize")
+        )
         self._metrics = _LongTable(METRICS)
         self._interference = _LongTable(INTERFERENCE)
         self._gates = _LongTable(GATES)
@@ -118,7 +127,7 @@ class Tables:
             return
         task_metrics = dict.fromkeys(name for trial in state.feasible for name in _task_metrics(trial.config))
         (metric, direction), *others = self._objectives.items()
-        metadata = Objective(metric, direction, tuple(task_metrics), dict(others), self._scored_tasks).metadata()
+        objective = Objective(metric, direction, tuple(task_metrics), dict(others), self._scored_tasks, self._minimized)
         rows = [trial_row(trial, self._folder) for trial in state.trials.values()]
         if others:
             front = {trial.trial_id for trial in state.front(self._objectives)}
@@ -127,7 +136,7 @@ class Tables:
         for row, trial in zip(rows, state.trials.values(), strict=True):
             if state.constraints and trial.best_scores:
                 row["is_admissible"] = state.is_admissible(trial)
-        self._write(TRIALS, TRIALS.from_rows(rows, metadata))
+        self._write(TRIALS, TRIALS.from_rows(rows, objective.metadata()))
         self._write(METRICS, self._metrics.values())
         for table, long in ((INTERFERENCE, self._interference), (GATES, self._gates)):
             values = long.values()

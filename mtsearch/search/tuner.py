@@ -175,7 +175,7 @@ def run_search(
     imported = read_warm_start(warm_start, space, data_hashes or {}) if warm_start is not None and is_new else None
     with EventLog(folder) as log:
         drop_request(folder)
-        tables = Tables(folder, space.objectives, space.search.scored_tasks)
+        tables = Tables(folder, space.objectives, space.search.scored_tasks, space.plugins)
         state = RunState()
         for event in read_events(folder):
             state.apply(event)

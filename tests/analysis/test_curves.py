@@ -42,15 +42,22 @@ def test_curves_are_in_order_with_status_and_rank(two_trials: Run) -> None:
 
 
 def test_curves_of_one_task_are_named_by_it(two_trials: Run) -> None:
-    curves = learning_curves(two_trials, metric="accuracy", task="sentiment")
+    curves = learning_curves(two_trials, "sentiment.accuracy")
     assert curves[["metric", "value"]].to_numpy().tolist() == [["sentiment.accuracy", 0.9]]
+
+
+def test_curves_are_of_the_main_metric_unless_another_is_named(tmp_path: Path) -> None:
+    metrics = [metric_row("t0000", 1, 0.5), metric_row("t0000", 1, 0.7, task="sentiment", metric="accuracy")]
+    run = load_run(write_tables(tmp_path, [trial_row(0, 0.7)], metrics, Objective("sentiment.accuracy")))
+    assert learning_curves(run)["value"].tolist() == [0.7]
+    assert learning_curves(run, "mean_score")["value"].tolist() == [0.5]
 
 
 def test_an_unreported_metric_names_the_reported_ones(two_trials: Run) -> None:
     with pytest.raises(ValueError, match=r"no metric 'sentiment\.f1' on the dev split; choose mean_score or sent"):
-        learning_curves(two_trials, metric="f1", task="sentiment")
+        learning_curves(two_trials, "sentiment.f1")
     with pytest.raises(ValueError, match="no metric 'lr' on the test split; choose another split"):
-        learning_curves(two_trials, metric="lr", split="test")
+        learning_curves(two_trials, "lr", split="test")
 
 
 def test_the_best_so_far_follows_the_clock_of_the_search(two_trials: Run) -> None:
@@ -106,6 +113,9 @@ def test_improvements_are_drawn_as_points_up_to_the_last_report(two_trials: Run)
     assert trace.marker.size == (8, 8, 0)
     (over_examples,) = anytime_figure(anytime(two_trials), against="examples_seen").data
     assert over_examples.x.tolist() == [100.0, 200.0, 300.0]
+    over_gpu_time = anytime_figure(anytime(two_trials).assign(gpu_seconds=[60.0, 120.0, 240.0]), "gpu_seconds")
+    assert over_gpu_time.data[0].x.tolist() == [1.0, 2.0, 4.0]
+    assert over_gpu_time.layout.xaxis.title.text == "GPU minutes of all trials"
 
 
 def test_before_the_first_report_the_figures_say_so(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_where_none_was_stopped_it_is_as_if_rungs_lay_at_powers_of_three(tmp_pat
     assert (table["stopped"] == 0).all()
 
 
+def test_a_trial_without_a_final_score_is_not_compared(tmp_path: Path) -> None:
+    run = run_of(tmp_path, curves((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.5, 0.6, 0.7, 0.8, 0.9, 0.9)))
+    run.trials.loc[0, "score"] = float("nan")
+    assert early_order_table(run)["trials"].tolist() == [5, 5]
+    assert early_order_table(run)["tau"].iloc[0] > 0.9
+    assert stopping_regret(run)["regret"].notna().all()
+
+
 def test_less_is_better_where_it_is(tmp_path: Path) -> None:
     early, final = (5.0, 6.0, 7.0), (1.0, 2.0, 3.0)
     minimised = [[a, 9.0, b] for a, b in zip(early, final, strict=True)]

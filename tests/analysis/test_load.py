@@ -5,9 +5,11 @@ from numbers import Integral
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mtsearch_analysis import load
 from mtsearch_analysis.load import Run, load_run, load_runs
 from mtsearch_analysis.tables import INTERFERENCE, METRICS, TRIALS, Objective
 from tests.analysis.run_folders import metric_row, trial_row, write_run, write_tables
@@ -139,7 +141,7 @@ def test_a_folder_named_like_a_partition_adds_no_column(tmp_path: Path) -> None:
 def test_a_missing_folder_or_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere: no such run folder; pass the folder that holds trials"):
         load_run(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"trials\.parquet: no trials table; either"):
+    with pytest.raises(FileNotFoundError, match=r"metrics\.parquet: no metrics table; either"):
         load_run(tmp_path)
 
 
@@ -223,6 +225,43 @@ def test_a_setting_that_is_a_word_in_one_run_and_a_number_in_another_is_text(tmp
         for i, value in enumerate(["auto", 3])
     ]
     assert load_runs(folders).trials["config/patience"].tolist() == ["auto", "3"]
+
+
+def test_a_setting_that_is_null_in_one_run_keeps_its_type_in_the_others(tmp_path: Path) -> None:
+    folders = [
+        write_tables(tmp_path / str(i), [trial_row(0, **{"config/clip": value})], [])
+        for i, value in enumerate([None, 0.25, 1])
+    ]
+    assert load_runs(folders).trials["config/clip"].tolist() == pytest.approx([float("nan"), 0.25, 1.0], nan_ok=True)
+    assert load_runs(folders[:1]).trials["config/clip"].isna().all()
+
+
+def test_a_setting_that_is_a_truth_value_in_one_run_and_a_number_in_another_is_text(tmp_path: Path) -> None:
+    folders = [
+        write_tables(tmp_path / str(i), [trial_row(0, **{"config/decay": value})], [])
+        for i, value in enumerate([False, 0.25])
+    ]
+    assert load_runs(folders).trials["config/decay"].tolist() == ["false", "0.25"]
+
+
+def test_a_search_that_goes_on_between_two_tables_leaves_no_row_without_its_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables_of(num_trials: int) -> None:
+        rows = [trial_row(number, 0.5) for number in range(num_trials)]
+        write_tables(tmp_path, rows, [metric_row(row["trial_id"], 1, 0.5) for row in rows])
+
+    read = load._read_piece
+
+    def read_and_go_on(path: Path) -> pa.Table:
+        piece = read(path)
+        tables_of(2)
+        return piece
+
+    tables_of(1)
+    monkeypatch.setattr(load, "_read_piece", read_and_go_on)
+    run = load_run(tmp_path)
+    assert set(run.metrics["trial_id"]) <= set(run.trials["trial_id"])
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:

@@ -5,13 +5,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mtsearch.config.objectives import OVERALL_METRICS
 from mtsearch.config.search import Keep
 from mtsearch.search.events import Event, Reported
 from mtsearch.search.results import Tables, kept, retain, write_text
 from mtsearch.search.state import RunState, fold
+from mtsearch.tasks.metrics import METRICS
+from mtsearch_analysis.best import best_trials
+from mtsearch_analysis.cost import cost_table
+from mtsearch_analysis.curves import anytime
 from mtsearch_analysis.load import load_run
 from mtsearch_analysis.pareto import pareto_front
-from mtsearch_analysis.tables import Direction
+from mtsearch_analysis.tables import LESS_IS_BETTER, Direction
 from tests.search.conftest import Story, with_holdout
 
 OBJECTIVES: dict[str, Direction] = {"mean_score": "maximize"}
@@ -88,6 +93,47 @@ def test_the_table_says_which_completed_trials_are_on_the_front(tmp_path: Path) 
 def test_with_one_objective_there_is_no_front(tmp_path: Path) -> None:
     written(tmp_path, traded_off().events)
     assert load_run(tmp_path).trials["pareto"].isna().all()
+
+
+def test_what_a_trial_takes_over_from_its_parent_is_counted_once(tmp_path: Path) -> None:
+    story = Story().begun().suggested(0, gpus=0.5).started(0).reported(0, 1, 0.4).reported(0, 2, 0.5)
+    story.suggested(1, gpus=0.5).started(1).reported(1, 1, 0.2)
+    story.suggested(2, gpus=0.5, parent="t0000", parent_evaluation=2, replaces="t0001").started(2)
+    story.reported(2, 3, 0.6).suggested(3, gpus=0.5, parent="t0002", parent_evaluation=3).started(3)
+    story.reported(3, 4, 0.3)
+    state = written(tmp_path, story.events)
+    run = load_run(tmp_path)
+    assert run.num_examples == state.examples_seen == 500
+    assert run.trials["gpu_seconds"].sum() == state.gpu_seconds == 5.0
+    frame = anytime(run)
+    assert frame["examples_seen"].tolist() == [100, 200, 300, 400, 500]
+    assert frame["gpu_seconds"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    began = state.trials["t0002"].started_at, state.trials["t0000"].started_at
+    assert frame["seconds"].iloc[3] == began[0] - began[1] + 2.0
+    assert cost_table(run).set_index("trial_id")["examples_seen"].to_dict() == {
+        "t0000": 200,
+        "t0001": 100,
+        "t0002": 100,
+        "t0003": 100,
+    }
+
+
+def test_the_analysis_knows_of_which_metrics_less_is_better(tmp_path: Path) -> None:
+    of_mtsearch = [*METRICS.values(), *OVERALL_METRICS.values()]
+    assert {"loss", *(m.name for m in of_mtsearch if m.direction == "minimize")} == LESS_IS_BETTER
+    plugin = tmp_path / "misses.py"
+    plugin.write_text(
+        "from mtsearch.tasks.metrics import Metric\n"
+        "METRICS = (Metric('misses', 'minimize', lambda gold, predicted: 0.0),)\n"
+    )
+    tables, story = Tables(tmp_path, OBJECTIVES, plugins=(str(plugin),)), Story().begun()
+    for number, misses in enumerate((3.0, 1.0)):
+        scores = {"mean_score": 0.5, "similarity.misses": misses, "similarity.mean_squared_error": misses}
+        story.suggested(number).reported(number, 1, 0.5, scores=scores)
+    tables.refresh(fold(story.events), now=True)
+    run = load_run(tmp_path)
+    for metric in ("similarity.misses", "similarity.mean_squared_error"):
+        assert best_trials(run, metric=metric)["trial_id"].tolist() == ["t0001", "t0000"]
 
 
 def test_a_run_without_trials_has_empty_tables(tmp_path: Path) -> None:
