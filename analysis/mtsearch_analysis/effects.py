@@ -13,12 +13,13 @@ from mtsearch_analysis.load import Run
 from mtsearch_analysis.settings import Setting, searched_settings
 from mtsearch_analysis.significance import bootstrap_interval
 from mtsearch_analysis.style import INK, SCORE_SCALE, STATUS_COLOURS, empty_figure, lay_out
-from mtsearch_analysis.wording import count
+from mtsearch_analysis.wording import count, setting
 
 __all__ = ["effect_figure", "interaction_figure", "interactions", "marginal_effects"]
 
 _EFFECTS = ["parameter", "metric", "bin", "at", "from", "to", "is_log", "num_trials", "mean", "low", "high"]
 _ABSENT = "not used"
+_ROUNDING = 1e-9  # of a range: by so much a value may lie beyond its ends
 
 
 def marginal_effects(
@@ -31,9 +32,9 @@ def marginal_effects(
 
     Columns: ``parameter``; ``metric`` (the main one); ``bin`` (the option, or the part's number from 0; ``not used``
     for trials that do not have the setting); ``at`` (the middle of the part on the range's scale), ``from`` and ``to``
-    (its ends), null for options; ``is_log``; ``num_trials``; their ``mean``, and from ``low`` to ``high`` its
-    percentile interval over resampled trials, null for one trial. Parts without trials are left out. Empty if trials
-    with different tasks are ranked apart.
+    (its ends), null for options, among them numbers beside the range, such as a weight decay of 0; ``is_log``;
+    ``num_trials``; their ``mean``, and from ``low`` to ``high`` its percentile interval over resampled trials, null for
+    one trial. Parts without trials are left out. Empty if trials with different tasks are ranked apart.
 
     Args:
         run: the run.
@@ -45,8 +46,6 @@ def marginal_effects(
     Raises:
         ValueError: ``num_bins`` < 2.
     """
-    if num_bins < 2:
-        raise ValueError(f"num_bins >= 2 must hold, but got num_bins={num_bins}")
     trials = _scored(run)
     rows: list[dict[str, Any]] = []
     for one in searched_settings(run):
@@ -84,7 +83,7 @@ def interactions(run: Run, first: str, second: str, *, num_bins: int = 4) -> pd.
         num_bins: as in :func:`marginal_effects`.
 
     Raises:
-        ValueError: no such setting varied, or both are the same.
+        ValueError: no such setting varied, both are the same, or ``num_bins`` < 2.
     """
     by_name = {one.name: one for one in searched_settings(run)}
     for name in (first, second):
@@ -134,12 +133,11 @@ def effect_figure(frame: pd.DataFrame) -> go.Figure:
         figure.add_trace(_means(on_axis, on_axis["at"].to_numpy("float64"), "lines+markers"))
     else:
         figure.add_trace(_means(apart, [escape(str(option)) for option in apart["bin"]], "markers"))
-    if is_range and not apart.empty:
-        mean, trials = apart["mean"].iloc[0], apart["num_trials"].iloc[0]
+    for option, mean, trials in apart[["bin", "mean", "num_trials"]].itertuples(index=False) if is_range else ():
         figure.add_hline(
             y=mean,
             line={"dash": "dot", "color": INK, "width": 1},
-            annotation_text=f"not used ({count(int(trials), 'trial')})",
+            annotation_text=f"{escape(str(option))} ({count(int(trials), 'trial')})",
         )
     axis: dict[str, Any] = {"title": {"text": escape(str(frame["parameter"].iloc[0])), "standoff": 6}}
     kind = "category" if not is_range else "log" if frame["is_log"].any() else "linear"
@@ -193,30 +191,45 @@ def _scored(run: Run) -> pd.DataFrame:
 
 
 def _binned(one: Setting, trials: pd.DataFrame, num_bins: int) -> pd.Series:
-    """Each trial's option, or the number of the part of the range that it lies in."""
+    """Each trial's option, or the number of the part of the range that it lies in; numbers beside it are options."""
+    if num_bins < 2:
+        raise ValueError(f"num_bins >= 2 must hold, but got num_bins={num_bins}")
     values = one.values(trials)
     if one.range is None:
         return values.where(values.notna(), _ABSENT)
-    parts = np.floor(one.range.share(values) * num_bins).clip(0, num_bins - 1)
-    return pd.Series([_ABSENT if np.isnan(part) else int(part) for part in parts], index=values.index, dtype=object)
+    shares = one.range.share(values)
+    is_inside = shares.between(-_ROUNDING, 1 + _ROUNDING)
+    parts = np.floor(shares * num_bins).clip(0, num_bins - 1)
+    return pd.Series(
+        [
+            int(part) if inside else _ABSENT if np.isnan(value) else setting(value)
+            for value, part, inside in zip(values, parts, is_inside, strict=True)
+        ],
+        index=values.index,
+        dtype=object,
+    )
 
 
 def _parts(one: Setting, trials: pd.DataFrame, bins: pd.Series, num_bins: int) -> list[Any]:
     """The parts or options that have trials, in their order."""
-    order: list[Any] = one.options(trials) if one.range is None else list(range(num_bins))
     taken = set(bins)
+    if one.range is None:
+        order: list[Any] = one.options(trials)
+    else:
+        beside = [part for part in taken if isinstance(part, str) and part != _ABSENT]
+        order = [*range(num_bins), *sorted(beside, key=float)]
     return [part for part in [*order, _ABSENT] if part in taken]
 
 
 def _place(one: Setting, part: Any, num_bins: int) -> dict[str, Any]:
-    if one.range is None or part == _ABSENT:
+    if one.range is None or isinstance(part, str):
         return {"at": np.nan, "from": np.nan, "to": np.nan, "is_log": one.range is not None and one.range.is_log}
     shares = {"at": (part + 0.5) / num_bins, "from": part / num_bins, "to": (part + 1) / num_bins}
     return {name: one.range.at(share) for name, share in shares.items()} | {"is_log": one.range.is_log}
 
 
 def _text(one: Setting, part: Any, num_bins: int) -> str:
-    if one.range is None:
+    if one.range is None or isinstance(part, str):
         return str(part)
     return f"{one.range.at(part / num_bins):.2g} to {one.range.at((part + 1) / num_bins):.2g}"
 

@@ -148,12 +148,18 @@ def _frozen_trials(trials: pd.DataFrame, settings: Sequence[Setting], losses: np
     columns: dict[str, list[Any]] = {}
     for one in settings:
         values = one.values(trials)
-        columns[one.name] = values.tolist()
         if one.range is None:
             distributions[one.name] = optuna.distributions.CategoricalDistribution(one.options(trials))
-        else:  # a start point may lie outside the range
+        else:  # a start point, or an option beside the range, may lie outside it
+            if one.range.is_log:
+                values = values.mask(values <= 0, one.range.low)
             low, high = min(one.range.low, values.min()), max(one.range.high, values.max())
-            distributions[one.name] = optuna.distributions.FloatDistribution(low, high, log=one.range.is_log)
+            distributions[one.name] = (
+                optuna.distributions.IntDistribution(int(low), int(high), log=one.range.is_log)
+                if one.range.is_integer
+                else optuna.distributions.FloatDistribution(low, high, log=one.range.is_log)
+            )
+        columns[one.name] = values.tolist()
     return [
         optuna.trial.create_trial(
             value=float(loss),

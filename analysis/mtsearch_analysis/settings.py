@@ -37,10 +37,13 @@ class Range:
     is_integer: bool = False
 
     def share(self, values: pd.Series) -> pd.Series:
-        """Where each value lies between ``low``, 0, and ``high``, 1, on the range's own scale."""
+        """Where each value lies between ``low``, 0, and ``high``, 1, on the range's own scale.
+
+        NaN for what has no place on that scale: 0 where it is logarithmic.
+        """
         numbers = values.astype("float64")
         if self.is_log:
-            return (numbers / self.low).map(math.log) / math.log(self.high / self.low)
+            return (numbers.where(numbers > 0) / self.low).map(math.log) / math.log(self.high / self.low)
         return (numbers - self.low) / (self.high - self.low)
 
     def at(self, share: float) -> float:
@@ -91,7 +94,8 @@ def searched_settings(run: Run) -> list[Setting]:
 
     A setting that follows from another one of its section is left out, such as ``optimizer.beta3`` where only one of
     the optimizers has it, and with one value. What ranges there are is read from the run's space; where that is not
-    known, or a setting lies in several ranges, one that spans all is taken.
+    known, or a setting lies in several ranges, one that spans all is taken. Where a word is an option beside a range
+    (``{choice: [auto, {int: [1, 8]}]}``) all values are options.
     """
     trials = run.trials[run.trials["status"] != "infeasible"]
     domains = _Domains()
@@ -102,7 +106,9 @@ def searched_settings(run: Run) -> list[Setting]:
         values = trials[column]
         # Of a sub-tree that is either there or not, all that differs is that: its values and null are the options.
         may_be_null = name in domains.with_null or values.nunique() == 1
-        found.append(Setting(column, domains.range_of(name) or _observed(values), may_be_null))
+        is_numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        drawn_from = (domains.range_of(name) or _observed(values)) if is_numeric else None
+        found.append(Setting(column, drawn_from, may_be_null))
     codes = {one.column: pd.factorize(trials[one.column], use_na_sentinel=False)[0] for one in found}
     return [one for one in found if not any(_follows(one, other, codes) for other in found)]
 
@@ -162,10 +168,8 @@ class _Domains:
 
 
 def _observed(values: pd.Series) -> Range | None:
-    """A range that spans numbers of which no range is known; None where they are few, or no numbers."""
+    """A range that spans numbers of which no range is known; None where they are few."""
     present = values.dropna()
-    if not pd.api.types.is_numeric_dtype(present) or pd.api.types.is_bool_dtype(present):
-        return None
     if present.nunique() <= _MOST_OPTIONS:
         return None
     low, high = float(present.min()), float(present.max())

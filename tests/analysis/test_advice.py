@@ -32,7 +32,7 @@ def test_a_winner_at_the_edge_of_a_range_asks_for_a_wider_one(tmp_path: Path, va
     )
 
 
-@pytest.mark.parametrize("values", [[9.9e-4, 2e-5, 3e-5], [1e-4, 9e-4, 9e-4]])
+@pytest.mark.parametrize("values", [[9.9e-4, 2e-5, 3e-5], [1e-4, 9e-4, 9e-4], [0.0, 1e-5, 1e-5]])
 def test_one_that_is_there_alone_or_in_the_middle_does_not(tmp_path: Path, values: list[float]) -> None:
     assert not any("Widen" in told for told in advise(_run(tmp_path, [0.9, 0.8, 0.7], **{"config/lr": values})))
 

@@ -77,6 +77,25 @@ def test_an_interaction_is_what_the_sum_of_effects_misses(tmp_path: Path) -> Non
     assert heat.z.tolist() == [pytest.approx([0.1, 0.3]), pytest.approx([0.2, 0.8])]
 
 
+def test_numbers_beside_a_range_are_options_of_their_own(tmp_path: Path) -> None:
+    trials = [(0.1, {"lr": 0.0}), (0.3, {"lr": 0.0}), (0.6, {"lr": 1e-3}), (0.8, {"lr": 2.0}), (0.9, {})]
+    run = _run(tmp_path, [(score, {**settings, "k": "xy"[i % 2]}) for i, (score, settings) in enumerate(trials)])
+    frame = marginal_effects(run, num_bins=2).query("parameter == 'lr'")
+    assert frame["bin"].tolist() == [0, "0", "2", "not used"]
+    assert frame["mean"].tolist() == pytest.approx([0.6, 0.2, 0.8, 0.9])
+    assert frame["at"].isna().tolist() == [False, True, True, True]
+    assert [line.text for line in effect_figure(frame).layout.annotations] == [
+        "0 (2 trials)",
+        "2 (1 trial)",
+        "not used (1 trial)",
+    ]
+    assert [str(part) for part in interactions(run, "lr", "k", num_bins=2)["first_bin"].unique()] == [
+        "0.0001 to 0.01",
+        "0",
+        "2",
+    ]
+
+
 def test_settings_that_did_not_vary_have_no_interaction(run: Run) -> None:
     with pytest.raises(ValueError, match="'nope' did not vary; choose of lr, k"):
         interactions(run, "lr", "nope")
@@ -87,6 +106,8 @@ def test_settings_that_did_not_vary_have_no_interaction(run: Run) -> None:
 def test_fewer_than_two_parts_are_refused(run: Run) -> None:
     with pytest.raises(ValueError, match="num_bins >= 2"):
         marginal_effects(run, num_bins=1)
+    with pytest.raises(ValueError, match="num_bins >= 2"):
+        interactions(run, "lr", "k", num_bins=0)
 
 
 def test_without_completed_trials_the_figures_say_so(tmp_path: Path) -> None:

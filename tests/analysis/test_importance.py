@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
 import random
 import sys
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+import yaml
 
 from mtsearch_analysis.importance import importance_figure, parameter_importance
 from mtsearch_analysis.load import Run, load_run
@@ -53,6 +56,39 @@ def test_a_conditional_setting_is_refused_by_fanova_alone(tmp_path: Path) -> Non
     assert set(parameter_importance(run, num_resamples=0)["parameter"]) == {"a", "b", "c", "d"}
     with pytest.raises(ValueError, match="no d; take method='ped_anova'"):
         parameter_importance(run, "fanova")
+
+
+@pytest.mark.parametrize("method", ["ped_anova", "fanova"])
+def test_an_option_of_zero_beside_a_logarithmic_range_counts_as_its_low_end(tmp_path: Path, method: Any) -> None:
+    draw = random.Random(1)
+    rows = []
+    for number in range(40):
+        decay = draw.choice([0.0, 10 ** draw.uniform(-4, -1)])
+        rows.append(trial_row(number, decay, **{"config/decay": decay, "config/c": draw.choice(["x", "y"])}))
+    write_tables(tmp_path, rows, [])
+    (tmp_path / "resolved.yaml").write_text("decay: {choice: [0, {loguniform: [0.0001, 0.1]}]}")
+    frame = parameter_importance(load_run(tmp_path), method, num_resamples=3)
+    assert frame["parameter"].tolist() == ["decay", "c"]
+    assert frame["importance"].iloc[0] > 0.8
+
+
+def test_shares_are_those_that_optuna_tells_of_the_search_itself(tmp_path: Path) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        layers, lr = trial.suggest_int("layers", 1, 8), trial.suggest_float("lr", 1e-5, 1e-2, log=True)
+        return layers / 8 - abs(math.log10(lr) + 3) + trial.suggest_categorical("pooling", ["cls", "mean"]).count("c")
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(3))
+    study.optimize(objective, n_trials=60)
+    rows = [
+        trial_row(trial.number, trial.value, **{f"config/{name}": value for name, value in trial.params.items()})
+        for trial in study.trials
+    ]
+    write_tables(tmp_path, rows, [])
+    space = {"layers": {"int": [1, 8]}, "lr": {"loguniform": [1e-5, 1e-2]}, "pooling": {"choice": ["cls", "mean"]}}
+    (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(space))
+    frame = parameter_importance(load_run(tmp_path), num_resamples=0)
+    expected = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+    assert dict(zip(frame["parameter"], frame["importance"], strict=True)) == pytest.approx(expected)
 
 
 def test_few_trials_say_nothing(tmp_path: Path) -> None:

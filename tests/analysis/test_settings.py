@@ -82,8 +82,15 @@ def test_many_numbers_without_a_space_are_a_range_and_few_are_options(tmp_path: 
     assert k.options(run.trials) == ["0", "1", "2"]
 
 
+def test_with_a_word_beside_a_range_all_values_are_options(tmp_path: Path) -> None:
+    space = {"k": {"choice": ["auto", {"int": [1, 8]}]}}
+    (k,) = searched_settings(_run(tmp_path, [{"k": value} for value in ("auto", 2, 2, 7)], space))
+    assert k.range is None
+
+
 def test_a_range_says_where_on_it_a_value_lies() -> None:
     assert Range(0, 10).share(pd.Series([0, 5, 10])).tolist() == [0.0, 0.5, 1.0]
     log = Range(1e-4, 1.0, is_log=True)
     assert log.share(pd.Series([1e-4, 1e-2, 1.0])).tolist() == pytest.approx([0.0, 0.5, 1.0])
     assert log.at(0.25) == pytest.approx(1e-3)
+    assert log.share(pd.Series([0.0, 1.0, None])).isna().tolist() == [True, False, True]
