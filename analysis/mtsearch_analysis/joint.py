@@ -1,7 +1,8 @@
 """Joint training against single: what each task gains or loses by the tasks that it is trained with.
 
 Trials of one run or of several are paired: one that has the task with others, and one that has it alone with otherwise
-equal settings, the seed among them. Everything else is computed from the pairs.
+equal settings, the seed among them; and so are replications of a config with those of its tasks alone. Everything else
+is computed from the pairs.
 """
 
 from __future__ import annotations
@@ -29,19 +30,23 @@ __all__ = [
     "negative_transfer_table",
 ]
 
-_PAIR_COLUMNS = ["run", "trial_id", "tasks", "seed", "task", "metric", "alone", "together", "gain", "relative_gain"]
+_IDENTITY = ["run", "trial_id", "tasks", "seed", "split"]
 
 
 def joint_pairs(runs: Run | Runs, *, ignoring: Collection[str] = ()) -> pd.DataFrame:
     """A row for each completed trial with several tasks and each of its tasks that was also trained alone.
 
-    Columns: ``run``, ``trial_id``, ``tasks`` (``pos+ner``) and ``seed`` of the trial with several tasks; ``task``, its
-    main ``metric``, what it reaches ``alone`` and ``together``, the ``gain`` (positive where the other tasks help,
-    whichever way the metric goes) and the ``relative_gain`` (the gain by the size of ``alone``; NaN where that is 0).
+    Columns: ``run``, ``trial_id``, ``tasks`` (``pos+ner``) and ``seed`` of the trial with several tasks; the ``split``;
+    ``task``, its main ``metric``, what it reaches ``alone`` and ``together``, the ``gain`` (positive where the other
+    tasks help, whichever way the metric goes) and the ``relative_gain`` (the gain by the size of ``alone``; NaN where
+    that is 0).
 
     The two are paired by equal settings: all ``config/*`` columns, ``training.seed`` among them, but those of other
     tasks. Where several trials have the task alone with equal settings, their mean stands for them. Each trial counts
     with its best epoch: that of its own main metric, so with several tasks not the best one for each of them.
+
+    Of a run that was replicated, a config and its tasks alone are paired by their seeds too: on test, or on dev where
+    the task has no test. On dev a config that was chosen there is flattered.
 
     Args:
         runs: where the trials are: in one run, or the single tasks in runs of their own.
@@ -49,30 +54,54 @@ def joint_pairs(runs: Run | Runs, *, ignoring: Collection[str] = ()) -> pd.DataF
             number of updates.
     """
     by_name = named_runs(runs)
-    trials = pd.concat([run.trials.assign(run=name) for name, run in by_name.items()], ignore_index=True)
+    named = [run.trials.assign(run=name, split=run.score_split) for name, run in by_name.items()]
+    trials = pd.concat(named, ignore_index=True)
     trials = trials[(trials["status"] == "completed") & trials["tasks"].notna()]
     directions = {name: run.direction_of(name) for run in by_name.values() for name in run.task_metrics}
+    numbers = ["alone", "together", "gain", "relative_gain"]
+    columns = [*_IDENTITY, "task", "metric", *numbers]
     found = []
     for name, direction in directions.items():
         task, metric = split_metric(name)
-        has_task = trials["tasks"].str.split("+").map(lambda tasks, task=task: task in tasks).astype("bool")
-        rows = trials[has_task & trials[f"best/{name}"].notna()]
-        settings = same_settings(rows, task, ignoring)
-        is_alone = rows["tasks"] == task
-        scores = rows[f"best/{name}"]
-        alone = settings.map(scores[is_alone].groupby(settings[is_alone]).mean())
-        pairs = rows[~is_alone & alone.notna()]
-        alone, together = alone[pairs.index], scores[pairs.index]
-        gain = together - alone if direction == "maximize" else alone - together
-        relative = gain / alone.abs().where(alone != 0)
-        found.append(
-            pairs[["run", "trial_id", "tasks", "seed"]].assign(
-                task=task, metric=metric, alone=alone, together=together, gain=gain, relative_gain=relative
-            )
-        )
+        replicated = [_replicated(run, of_run, name) for run, of_run in by_name.items()]
+        for pairs in (_searched(trials, name, ignoring), *replicated):
+            gain = (pairs["together"] - pairs["alone"]) * (1.0 if direction == "maximize" else -1.0)
+            relative = gain / pairs["alone"].abs().where(pairs["alone"] != 0)
+            found.append(pairs.assign(task=task, metric=metric, gain=gain, relative_gain=relative)[columns])
+    found = [pairs for pairs in found if not pairs.empty]
     if not found:
-        return pd.DataFrame(columns=_PAIR_COLUMNS)
-    return pd.concat(found, ignore_index=True)[_PAIR_COLUMNS]
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(numbers, "float64"))
+    return pd.concat(found, ignore_index=True)
+
+
+def _searched(trials: pd.DataFrame, name: str, ignoring: Collection[str]) -> pd.DataFrame:
+    """The pairs of trials, with a task's metric alone and together."""
+    task, _ = split_metric(name)
+    has_task = trials["tasks"].str.split("+").map(lambda tasks: task in tasks).astype("bool")
+    rows = trials[has_task & trials[f"best/{name}"].notna()]
+    settings = same_settings(rows, task, ignoring)
+    is_alone = rows["tasks"] == task
+    scores = rows[f"best/{name}"]
+    alone = settings.map(scores[is_alone].groupby(settings[is_alone]).mean())
+    pairs = rows.loc[~is_alone & alone.notna(), _IDENTITY]
+    return pairs.assign(alone=alone[pairs.index], together=scores[pairs.index])
+
+
+def _replicated(name: str, run: Run, metric: str) -> pd.DataFrame:
+    """The pairs of a run's replications, as :func:`_searched` has them."""
+    task, _ = split_metric(metric)
+    rows = run.replications
+    is_alone = rows["alone"] == task
+    for split in ("test", "dev"):
+        column = f"{split}/{metric}"
+        if column not in rows or not rows.loc[is_alone, column].notna().any():
+            continue
+        alone = rows.loc[is_alone, ["trial_id", "seed", column]].rename(columns={column: "alone"})
+        whole = rows.loc[rows["alone"].isna(), ["trial_id", "tasks", "seed", column]]
+        pairs = whole.rename(columns={column: "together"}).merge(alone, on=["trial_id", "seed"])
+        pairs = pairs.dropna(subset=["alone", "together"])
+        return pairs.assign(run=name, split=split)[[*_IDENTITY, "alone", "together"]]
+    return pd.DataFrame(columns=[*_IDENTITY, "alone", "together"])
 
 
 def joint_table(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
@@ -121,8 +150,8 @@ def joint_table(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
 def delta_m_table(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """Δm of each set of tasks: the mean over its tasks of the relative gain against the task alone.
 
-    Columns: ``tasks``, ``num_trials`` that have all of their tasks paired, the mean ``delta_m`` of these, and from
-    ``low`` to ``high`` its t interval; a ratio: -0.02 is 2% worse on average.
+    Columns: ``tasks``, ``num_trials`` (with each seed) that have all of their tasks paired, the mean ``delta_m`` of
+    these, and from ``low`` to ``high`` its t interval; a ratio: -0.02 is 2% worse on average.
 
     Args:
         pairs: what :func:`joint_pairs` gives.
@@ -135,7 +164,7 @@ def delta_m_table(pairs: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
     """
     rows = []
     for tasks, of_set in pairs.groupby("tasks", sort=False):
-        of_trials = of_set.groupby(["run", "trial_id"])["relative_gain"]
+        of_trials = of_set.groupby(["run", "trial_id", "seed"], dropna=False)["relative_gain"]
         is_whole = of_trials.count() == str(tasks).count("+") + 1
         values = of_trials.mean()[is_whole]
         low, high = t_interval(values, confidence)

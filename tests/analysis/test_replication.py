@@ -7,7 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from mtsearch_analysis import load_run, replication_table, replication_tests, replication_verdict, write_report
+from mtsearch_analysis import (
+    delta_m_table,
+    joint_pairs,
+    joint_table,
+    load_run,
+    replication_table,
+    replication_tests,
+    replication_verdict,
+    write_report,
+)
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.tables import REPLICATIONS, Objective
 from tests.analysis.run_folders import trial_row, write_tables
@@ -98,6 +107,31 @@ def test_the_winner_on_dev_is_tested_seed_by_seed_and_corrected_for_all_comparis
     # a alone differs by exactly 0.1, 0.1, 0.1 up to rounding: the smallest p; the start point has the next
     assert start["p_holm"] == pytest.approx(3 * expected)
     assert list(tests["verdict"]) == ["within noise", "better", "within noise", "better"]
+
+
+def test_a_config_and_its_tasks_alone_are_pairs_of_joint_and_single_training(run: Run) -> None:
+    pairs = joint_pairs(run)
+    assert set(pairs["trial_id"]) == {"t0001"}
+    of_a = pairs[pairs["task"] == "a"]
+    assert of_a[["seed", "split", "alone", "together"]].to_numpy().tolist() == [
+        [101, "test", 0.5, 0.6],
+        [102, "test", 0.52, 0.62],
+        [103, "test", 0.51, 0.61],
+    ]
+    table = joint_table(pairs).set_index("task")
+    tested = replication_tests(run).query("split == 'test' and against == 'alone'").set_index("other")
+    for task in ("a", "b"):
+        assert table.loc[task, "gain"] == pytest.approx(tested.loc[f"t0001/{task}", "difference"])
+        assert table.loc[task, "p"] == pytest.approx(tested.loc[f"t0001/{task}", "p"])
+    by_seed = [(0.6 / 0.5 + 0.6 / 0.61) / 2, (0.62 / 0.52 + 1.0) / 2, (0.61 / 0.51 + 0.61 / 0.6) / 2]
+    (joint,) = delta_m_table(pairs).to_dict("records")
+    assert (joint["num_trials"], joint["delta_m"]) == (3, pytest.approx(sum(by_seed) / 3 - 1))
+
+
+def test_without_a_test_split_they_are_paired_on_dev(tmp_path: Path) -> None:
+    rows = [*replications("t0001", [0.64, 0.66], rank=1), *replications("t0001/b", [0.60, 0.61])]
+    pairs = joint_pairs(run_of(tmp_path, rows))
+    assert pairs[["task", "split"]].to_numpy().tolist() == [["b", "dev"]] * 2
 
 
 def test_the_verdict_says_who_wins_by_how_much_and_what_is_noise(run: Run) -> None:
