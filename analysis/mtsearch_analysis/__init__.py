@@ -11,7 +11,7 @@
 
 from mtsearch_analysis.advice import advise
 from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
-from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, run_table
+from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, groups_by_space, run_table
 from mtsearch_analysis.cost import cost_figure, cost_table
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves, trial_figure
 from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, regret_figure, stopping_regret
@@ -87,6 +87,7 @@ __all__ = [
     "gate_maps",
     "gate_pairs",
     "gate_pairs_figure",
+    "groups_by_space",
     "head_costs",
     "head_costs_figure",
     "head_maps_figure",

@@ -96,7 +96,8 @@ def task_table(run: Run) -> pd.DataFrame:
     """For each task, what the winner reaches and what the best trial on that task does.
 
     Columns: ``task``, ``metric``, ``score`` (the winner's), ``median`` (over completed trials), ``best_trial``,
-    ``best_score`` and ``gap`` (how much better the best trial is than the winner; 0 where the winner is best).
+    ``best_score`` and ``gap`` (how much better the best trial is than the winner; 0 where the winner is best, null
+    where it does not have the task).
     Empty if no trial has a score, or no one trial wins because those with different tasks are ranked apart.
     """
     rows: list[tuple[object, ...]] = []
@@ -112,7 +113,7 @@ def task_table(run: Run) -> pd.DataFrame:
             best_score = ranked["score" if name == run.main_metric else column].iloc[0]
             sign = -1.0 if run.direction_of(name) == "minimize" else 1.0
             gap = sign * (best_score - winner[column])
-            best_trial = ranked["trial_id"].iloc[0] if gap > 0 else winner["trial_id"]
+            best_trial = winner["trial_id"] if gap <= 0 else ranked["trial_id"].iloc[0]
             rows.append((task, metric, winner[column], completed[column].median(), best_trial, best_score, gap))
     return pd.DataFrame(rows, columns=["task", "metric", "score", "median", "best_trial", "best_score", "gap"])
 

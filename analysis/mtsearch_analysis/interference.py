@@ -25,8 +25,14 @@ def interference_table(runs: Run | Runs, trial_id: str | None = None) -> pd.Data
     Args:
         runs: one or several.
         trial_id: of this trial alone; None for all.
+
+    Raises:
+        ValueError: no such trial.
     """
-    rows = pd.concat([run.interference for run in named_runs(runs).values()], ignore_index=True)
+    by_name = named_runs(runs)
+    if trial_id is not None and not any((run.trials["trial_id"] == trial_id).any() for run in by_name.values()):
+        raise ValueError(f"{', '.join(by_name)}: no trial {trial_id!r}")
+    rows = pd.concat([run.interference for run in by_name.values()], ignore_index=True)
     if trial_id is not None:
         rows = rows[rows["trial_id"] == trial_id]
     rows = rows.assign(

@@ -156,7 +156,7 @@ def pareto_front(run: Run) -> pd.DataFrame:
     if not run.objective.others:
         raise ValueError(
             f"{run.path}: a Pareto front needs several objectives, but this search has one, {run.main_metric}; "
-            "best_trials says which trial is best"
+            "best_trials says which trial is best, and task_scores which no other beats on every task"
         )
     ranked = best_trials(run, n=None)
     return ranked[ranked["pareto"].fillna(False)].reset_index(drop=True)

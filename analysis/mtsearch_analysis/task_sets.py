@@ -108,4 +108,4 @@ def same_settings(trials: pd.DataFrame, task: str | None = None, ignoring: Colle
     ]
     if not columns:
         return pd.Series(0, index=trials.index)
-    return trials.groupby(columns, dropna=False).ngroup()
+    return trials.groupby(columns, dropna=False, sort=False).ngroup()

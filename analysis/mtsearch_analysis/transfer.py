@@ -35,8 +35,9 @@ def transfer_table(transfers: pd.DataFrame, confidence: float = 0.95) -> pd.Data
     """What each source does for each target, a row for each of them and regime; the best source first.
 
     Columns: ``regime``, ``target``, ``target_kind``, ``source``, ``source_kind``, ``metric``, ``num_seeds``, the mean
-    ``score``, the mean of ``direct`` training, the ``gain``, the ``relative_gain`` ((score - direct) / direct), and
-    from ``low`` to ``high`` the t interval of the gain over the seeds that both have; null with less than two.
+    ``score``, the mean of ``direct`` training, the ``gain`` (over the seeds that both have; where they have none in
+    common, of the means), the ``relative_gain`` (gain / direct), and from ``low`` to ``high`` the t interval of the
+    gain over those seeds; null with less than two.
 
     Args:
         transfers: as ``tables.TRANSFERS`` says.
@@ -57,11 +58,12 @@ def transfer_table(transfers: pd.DataFrame, confidence: float = 0.95) -> pd.Data
         place = tuple(named[name] for name in key)
         scores = group.groupby("seed")["score"].mean()
         alone = directly.get(place, pd.Series(dtype="float64"))
-        low, high = t_interval((scores - alone).dropna(), confidence)
+        gains = (scores - alone).dropna()
+        gain = gains.mean() if len(gains) else scores.mean() - alone.mean()
+        low, high = t_interval(gains, confidence)
         row = {**named, "num_seeds": len(scores), "score": scores.mean(), "direct": alone.mean()}
-        rows.append({**row, "low": low, "high": high})
-    frame = pd.DataFrame(rows, columns=[*identity, "num_seeds", "score", "direct", "low", "high"])
-    frame.insert(9, "gain", frame["score"] - frame["direct"])
+        rows.append({**row, "gain": gain, "low": low, "high": high})
+    frame = pd.DataFrame(rows, columns=[*identity, "num_seeds", "score", "direct", "gain", "low", "high"])
     frame.insert(10, "relative_gain", frame["gain"] / frame["direct"].abs())
     targets = {target: i for i, target in enumerate(dict.fromkeys(frame["target"]))}
     order = frame.assign(place=frame["target"].map(targets)).sort_values(

@@ -37,6 +37,8 @@ def test_trials_with_more_measurements_weigh_more(run: Run) -> None:
 
 def test_one_trial_can_be_looked_at_alone(run: Run) -> None:
     assert interference_table(run, trial_id="t0001")["cosine"].tolist() == [-0.5]
+    with pytest.raises(ValueError, match="no trial 't0007'"):
+        interference_table(run, trial_id="t0007")
 
 
 def test_the_map_has_a_row_for_each_pair_and_red_for_conflict(run: Run) -> None:

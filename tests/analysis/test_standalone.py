@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,9 @@ def test_the_package_imports_neither_torch_nor_ray_nor_optuna_nor_mtsearch() -> 
 def test_every_exported_name_is_there() -> None:
     assert all(hasattr(mtsearch_analysis, name) for name in mtsearch_analysis.__all__)
     assert mtsearch_analysis.__all__ == sorted(mtsearch_analysis.__all__)
+
+
+def test_the_readme_says_which_question_each_function_answers() -> None:
+    readme = (Path(mtsearch_analysis.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    functions = [name for name in mtsearch_analysis.__all__ if name.islower() and not name.endswith("_figure")]
+    assert [name for name in functions if not re.search(rf"[`.]{name}[`(]", readme)] == []

@@ -56,6 +56,7 @@ def test_a_gain_is_over_direct_training_paired_by_seed(tmp_path: Path) -> None:
     assert (row["num_seeds"], row["score"], row["direct"]) == (3, pytest.approx(0.65), pytest.approx(0.55))
     assert (row["gain"], row["relative_gain"]) == (pytest.approx(0.1), pytest.approx(0.1 / 0.55))
     assert (row["low"], row["high"]) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert table.loc[("sst", "mnli"), "gain"] == pytest.approx(0.3)  # of the one seed that both have
     assert list(table.index) == [("sst", "mnli"), ("sst", "squad"), ("pos", "sst")]  # the best source first
     assert math.isnan(table.loc[("pos", "sst"), "direct"])
 
