@@ -15,15 +15,16 @@ from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.curves import anytime
 from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.significance import bootstrap_interval
-from mtsearch_analysis.style import SERIES_COLOURS, SERIES_DASHES, empty_figure, lay_out
+from mtsearch_analysis.style import empty_figure, lay_out, series_line
+from mtsearch_analysis.wording import time_unit
 
 __all__ = ["Budget", "anytime_of_runs", "anytime_of_runs_figure", "groups_by_space", "run_table"]
 
 Budget = Literal["seconds", "gpu_seconds", "examples_seen"]
 
 _TITLES: dict[Budget, str] = {
-    "seconds": "seconds since the start",
-    "gpu_seconds": "GPU seconds of all trials",
+    "seconds": "{} since the start",
+    "gpu_seconds": "GPU {} of all trials",
     "examples_seen": "examples seen by all trials",
 }
 
@@ -128,19 +129,20 @@ def anytime_of_runs_figure(frame: pd.DataFrame) -> go.Figure:
     if frame.empty:
         return empty_figure("Nothing has been reported yet.")
     against: Budget = next(budget for budget in _TITLES if budget in frame)
+    size, unit = (1, "") if against == "examples_seen" else time_unit(frame[against].max())
+    title = _TITLES[against].format(unit)
     figure = go.Figure()
     for position, (group, rows) in enumerate(frame.groupby("group", sort=False)):
-        colour = SERIES_COLOURS[position % len(SERIES_COLOURS)]
-        dash = SERIES_DASHES[position // len(SERIES_COLOURS) % len(SERIES_DASHES)]
+        line = series_line(position, width=2.5)
         name = escape(str(group))
-        places = rows[against].to_numpy("float64")
+        places = rows[against].to_numpy("float64") / size
         if rows["low"].notna().all():
             figure.add_trace(
                 go.Scatter(
                     x=np.concatenate([places, places[::-1]]),
                     y=np.concatenate([rows["high"].to_numpy("float64"), rows["low"].to_numpy("float64")[::-1]]),
                     fill="toself",
-                    fillcolor=colour,
+                    fillcolor=line["color"],
                     opacity=0.2,
                     line={"width": 0},
                     hoverinfo="skip",
@@ -155,14 +157,14 @@ def anytime_of_runs_figure(frame: pd.DataFrame) -> go.Figure:
                 name=f"{name} ({rows['num_runs'].iloc[0]} runs)" if rows["num_runs"].iloc[0] > 1 else name,
                 legendgroup=name,
                 mode="lines",
-                line={"color": colour, "dash": dash, "width": 2.5, "shape": "hv"},
-                hovertemplate=f"<b>{name}</b><br>%{{x:,.4~g}} {_TITLES[against]}<br>%{{y:.4f}}<extra></extra>",
+                line={**line, "shape": "hv"},
+                hovertemplate=f"<b>{name}</b><br>%{{x:,.4~g}} {title}<br>%{{y:.4f}}<extra></extra>",
             )
         )
     return lay_out(
         figure,
         height_px=380,
-        xaxis={"title": {"text": _TITLES[against], "standoff": 6}, "rangemode": "tozero"},
+        xaxis={"title": {"text": title, "standoff": 6}, "rangemode": "tozero"},
         yaxis={"title": {"text": "best " + escape(str(frame["metric"].iloc[0]))}},
     )
 

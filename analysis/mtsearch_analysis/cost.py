@@ -11,14 +11,15 @@ import plotly.graph_objects as go
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.style import STATUS_COLOURS, WINNER_COLOUR, empty_figure, lay_out
 from mtsearch_analysis.tables import STATUSES
+from mtsearch_analysis.wording import time_unit
 
 __all__ = ["Cost", "cost_figure", "cost_table"]
 
 Cost = Literal["seconds", "gpu_seconds", "examples_seen"]
 
 _TITLES: dict[Cost, str] = {
-    "seconds": "seconds on a worker",
-    "gpu_seconds": "GPU seconds",
+    "seconds": "{} on a worker",
+    "gpu_seconds": "GPU {}",
     "examples_seen": "examples trained on",
 }
 
@@ -45,36 +46,39 @@ def cost_figure(frame: pd.DataFrame, against: Cost = "seconds") -> go.Figure:
 
     Args:
         frame: what :func:`cost_table` gives.
-        against: the cost.
+        against: the cost; seconds are drawn as minutes or hours where there are many.
     """
     frame = frame[frame[against].notna()]
     if frame.empty:
         return empty_figure("No trial has a score yet.")
+    size, unit = (1, "") if against == "examples_seen" else time_unit(frame[against].max())
+    frame = frame.assign(cost=frame[against] / size)
+    title = _TITLES[against].format(unit)
     figure = go.Figure()
     for status in STATUSES:
         group = frame[frame["status"] == status]
         if not group.empty:
-            figure.add_trace(_points(group, against, status, STATUS_COLOURS[status], 7))
+            figure.add_trace(_points(group, title, status, STATUS_COLOURS[status], 7))
     if against == "seconds":
         worth = frame[frame["is_worth_it"]].drop_duplicates("score")
-        best = _points(worth, against, "best for its cost", WINNER_COLOUR, 10)
+        best = _points(worth, title, "best for its cost", WINNER_COLOUR, 10)
         figure.add_trace(best.update(mode="lines+markers", line={"shape": "hv", "color": WINNER_COLOUR, "width": 1.5}))
     spans_much = frame[against].min() > 0 and frame[against].max() / frame[against].min() > 20
     return lay_out(
         figure,
         height_px=360,
-        xaxis={"title": {"text": _TITLES[against], "standoff": 6}, "type": "log" if spans_much else "linear"},
+        xaxis={"title": {"text": title, "standoff": 6}, "type": "log" if spans_much else "linear"},
         yaxis={"title": {"text": escape(str(frame["metric"].iloc[0]))}},
     )
 
 
-def _points(frame: pd.DataFrame, against: Cost, name: str, colour: str, size: int) -> go.Scatter:
+def _points(frame: pd.DataFrame, title: str, name: str, colour: str, size: int) -> go.Scatter:
     return go.Scatter(
-        x=frame[against].to_numpy("float64"),
+        x=frame["cost"].to_numpy("float64"),
         y=frame["score"].to_numpy("float64"),
         text=[escape(str(trial_id)) for trial_id in frame["trial_id"]],
         name=name,
         mode="markers",
         marker={"color": colour, "size": size},
-        hovertemplate=f"<b>%{{text}}</b><br>%{{x:,.4~g}} {_TITLES[against]}<br>%{{y:.4f}}<extra>{name}</extra>",
+        hovertemplate=f"<b>%{{text}}</b><br>%{{x:,.4~g}} {title}<br>%{{y:.4f}}<extra>{name}</extra>",
     )

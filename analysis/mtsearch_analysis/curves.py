@@ -12,15 +12,16 @@ import plotly.graph_objects as go
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.style import (
-    SERIES_COLOURS,
     STATUS_COLOURS,
     STATUS_DASHES,
     WINNER_COLOUR,
     empty_figure,
     lay_out,
     line_width,
+    series_line,
 )
 from mtsearch_analysis.tables import STATUSES, Direction, split_metric
+from mtsearch_analysis.wording import time_unit
 
 __all__ = ["anytime", "anytime_figure", "curve_figure", "learning_curves", "trial_figure"]
 
@@ -115,10 +116,7 @@ def trial_figure(frame: pd.DataFrame) -> go.Figure:
                 y=rows["value"].to_numpy("float64"),
                 name=escape(str(metric)),
                 mode="lines+markers",
-                line={
-                    "color": SERIES_COLOURS[position % len(SERIES_COLOURS)],
-                    "width": 1.8 if position else 3.0,
-                },
+                line=series_line(position, width=1.8 if position else 3.0),
             )
         )
     return _over_epochs(figure, "score", height_px=340)
@@ -221,7 +219,7 @@ def anytime_figure(
         return empty_figure("Nothing has been reported yet.")
     improved = frame["best_so_far"].ne(frame["best_so_far"].shift())
     steps = frame[improved | (frame.index == frame.index[-1])]
-    size, unit = (1, "examples") if against == "examples_seen" else _unit(steps[against].max())
+    size, unit = (1, "examples") if against == "examples_seen" else time_unit(steps[against].max())
     title = {
         "seconds": f"{unit} since the start",
         "gpu_seconds": f"GPU {unit} of all trials",
@@ -246,10 +244,3 @@ def anytime_figure(
         xaxis={"title": {"text": title, "standoff": 6}, "rangemode": "tozero"},
         yaxis={"title": {"text": "best " + escape(str(frame["metric"].iloc[0]))}},
     )
-
-
-def _unit(most_seconds: float) -> tuple[int, str]:
-    """(seconds in it, its name) of the unit that suits a span of time."""
-    if most_seconds < 180:
-        return 1, "seconds"
-    return (60, "minutes") if most_seconds < 3 * 3600 else (3600, "hours")

@@ -147,7 +147,7 @@ def effect_figure(frame: pd.DataFrame) -> go.Figure:
         height_px=280,
         showlegend=False,
         xaxis=axis,
-        yaxis={"title": {"text": escape("mean " + str(frame["metric"].iloc[0]))}},
+        yaxis={"title": {"text": escape(str(frame["metric"].iloc[0]) + ", mean")}},
     )
 
 

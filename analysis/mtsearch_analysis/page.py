@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,6 @@ from mtsearch_analysis.pareto import pareto_front
 from mtsearch_analysis.replication import replication_table, replication_verdict
 from mtsearch_analysis.report_figures import ReportFigure
 from mtsearch_analysis.settings import searched_columns
-from mtsearch_analysis.style import SERIES_COLOURS
 from mtsearch_analysis.summary import summarise, summarise_runs
 from mtsearch_analysis.tables import STATUSES
 
@@ -33,16 +35,18 @@ __all__ = ["comparison_page", "run_page"]
 
 _MOST_TRIALS_WITH_CURVES = 1_000  # in the page, for whoever clicks on a trial
 _MOST_OF_EACH_RUN = 20
-_NO_CURVES: dict[str, Any] = {"metrics": [], "colours": [], "layout": {}, "trials": {}}
+_NO_CURVES: dict[str, Any] = {"metrics": [], "lines": [], "layout": {}, "trials": {}}
+_FLAGS = {"pareto": "on the front", "is_admissible": "meets the constraints"}
 
 
 @dataclass(frozen=True)
 class _Plot:
-    """A drawn figure: its id in the page, what it shows in words, and plotly's JSON."""
+    """A drawn figure: its id in the page, what it shows in words, plotly's JSON, packed, and its size."""
 
     id: str
     caption: str
-    plot: dict[str, Any]
+    plot: str
+    height_px: int
     min_width_px: int
 
 
@@ -79,7 +83,7 @@ def run_page(
         "run.html.j2",
         title=run.name,
         live_version=live_version,
-        trial_curves=_trial_curves(run),
+        trial_curves=_packed(json.dumps(_trial_curves(run))),
         run=run,
         summary=findings.summary,
         advice=findings.advice,
@@ -109,7 +113,7 @@ def comparison_page(runs: Runs, figures: Mapping[str, Sequence[ReportFigure]]) -
         "comparison.html.j2",
         title=wording.listing(list(runs.by_name)),
         live_version=None,
-        trial_curves=_NO_CURVES,
+        trial_curves=_packed(json.dumps(_NO_CURVES)),
         runs=runs,
         summary=summarise_runs(runs),
         table=_run_grid(runs),
@@ -125,11 +129,22 @@ def _rendered(template: str, **values: Any) -> str:
     )
     environment.filters["breakable"] = _breakable
     written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template(template).render(written_at=written_at, plotly=Markup(get_plotlyjs()), **values)
+    return environment.get_template(template).render(written_at=written_at, plotly=_plotly(), **values)
+
+
+@cache
+def _plotly() -> str:
+    return _packed(get_plotlyjs())
+
+
+def _packed(text: str) -> str:
+    """A large text for the page to unpack: numbers, and plotly's code, become a third of their size."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _plot(figure: ReportFigure) -> _Plot:
-    return _Plot(figure.id, figure.caption, json.loads(figure.figure.to_json()), figure.min_width_px)
+    plot = figure.figure
+    return _Plot(figure.id, figure.caption, _packed(plot.to_json()), plot.layout.height, figure.min_width_px)
 
 
 def _trial_curves(run: Run) -> dict[str, Any]:
@@ -154,8 +169,10 @@ def _trial_curves(run: Run) -> dict[str, Any]:
         }
         for trial_id, of_trial in wide.groupby(level="trial_id")
     }
-    layout = json.loads(trial_figure(long.iloc[:0]).to_json())["layout"]
-    return {"metrics": metrics, "colours": list(SERIES_COLOURS), "layout": layout, "trials": trials}
+    without_values = pd.DataFrame({"metric": metrics, "epoch": np.nan, "value": np.nan})
+    figure = json.loads(trial_figure(without_values).to_json())
+    lines = [trace["line"] for trace in figure["data"]]
+    return {"metrics": metrics, "lines": lines, "layout": figure["layout"], "trials": trials}
 
 
 def _early_order(findings: Findings) -> dict[str, Any] | None:
@@ -202,6 +219,7 @@ def _winner(run: Run) -> dict[str, Any] | None:
     if len(best) != 1:
         return None
     row = best.iloc[0]
+    constraints = [(_FLAGS["is_admissible"].capitalize(), wording.yes_or_no(row["is_admissible"]))]
     tasks = [
         {
             "name": f"{task['task']}.{task['metric']}",
@@ -218,6 +236,7 @@ def _winner(run: Run) -> dict[str, Any] | None:
         "tasks": tasks,
         "facts": [
             ("Status", f"{row['status']}: {row['stop_reason']}" if pd.notna(row["stop_reason"]) else row["status"]),
+            *(constraints if pd.notna(row["is_admissible"]) else []),
             ("Best epoch", wording.setting(row["best/epoch"])),
             ("Training time", wording.duration(row["seconds"])),
             ("Examples per second", wording.setting(row["examples_per_second"])),
@@ -302,14 +321,16 @@ def _trial_columns(run: Run) -> list[tuple[str, bool]]:
         for column in searched_columns(run)
     ]
     tasks = [(name, True) for name in _shown_metrics(run)]
-    front = [("on the front", False)] if run.objective.others else []
+    flags = [(_FLAGS[column], False) for column in _flags(run)]
+    lineage = [("went on from", False)] if run.trials["parent"].notna().any() else []
     cost = [("best epoch", True), ("examples", True), ("time", True)]
     return [
         ("trial", False),
         ("status", False),
         (run.main_metric, True),
         *tasks,
-        *front,
+        *flags,
+        *lineage,
         *settings,
         *cost,
         ("why it stopped", False),
@@ -322,13 +343,19 @@ def _shown_metrics(run: Run) -> list[str]:
     return [name for name in names if name != run.main_metric and f"best/{name}" in run.trials]
 
 
+def _flags(run: Run) -> list[str]:
+    """The columns that say yes or no of some trial."""
+    return [column for column in _FLAGS if run.trials[column].notna().any()]
+
+
 def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
     """(status, cells) of each trial: the best first, then those without a score in their order."""
     ranked = best_trials(run, n=None)
     order = pd.concat([ranked, run.trials[run.trials["score"].isna()].sort_values("number")])
     task_columns = [f"best/{name}" for name in _shown_metrics(run)]
-    front_columns = ["pareto"] if run.objective.others else []
-    settings = searched_columns(run)
+    flags = _flags(run)
+    lineage = ["parent"] if run.trials["parent"].notna().any() else []
+    settings = [*lineage, *searched_columns(run)]
     for row in order.to_dict("records"):
         yield (
             row["status"],
@@ -336,7 +363,7 @@ def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
                 _Cell(row["trial_id"], float(row["number"])),
                 _Cell(row["status"], row["status"]),
                 *(_Cell(wording.score(row[column]), _key(row[column])) for column in ["score", *task_columns]),
-                *(_Cell(_yes_or_no(row[column]), _key(row[column])) for column in front_columns),
+                *(_Cell(wording.yes_or_no(row[column]), _key(row[column])) for column in flags),
                 *(_Cell(wording.setting(row[column]), _key(row[column])) for column in settings),
                 _Cell(wording.setting(row["best/epoch"]), _key(row["best/epoch"])),
                 _Cell(
@@ -346,10 +373,6 @@ def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
                 _Cell(wording.setting(row["stop_reason"]), _key(row["stop_reason"])),
             ],
         )
-
-
-def _yes_or_no(value: Any) -> str:
-    return "–" if pd.isna(value) else "yes" if value else "no"
 
 
 def _key(value: Any) -> float | str | None:

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mtsearch_analysis.significance import pairs_needed
-from mtsearch_analysis.style import SERIES_COLOURS, SERIES_DASHES, empty_figure, lay_out
+from mtsearch_analysis.style import empty_figure, lay_out, series_line
 
 __all__ = ["seed_spread", "seeds_figure", "seeds_needed"]
 
@@ -97,13 +97,12 @@ def seeds_figure(frame: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for i, ((split, metric), group) in enumerate(known.groupby(["split", "metric"], sort=False)):
         group = group.sort_values("difference")
-        colour, dash = SERIES_COLOURS[i % len(SERIES_COLOURS)], SERIES_DASHES[i % len(SERIES_DASHES)]
         figure.add_trace(
             go.Scatter(
                 x=group["difference"].to_numpy("float64"),
                 y=group["num_seeds"].to_numpy("int64"),
                 mode="lines+markers",
-                line={"color": colour, "dash": dash, "width": 2},
+                line=series_line(i, width=2.0),
                 name=escape(f"{metric} on {split}"),
                 hovertemplate="a difference of %{x:.4~g}: %{y:,} seeds<extra>%{fullData.name}</extra>",
             )

@@ -14,13 +14,13 @@ __all__ = [
     "INK",
     "SCORE_SCALE",
     "SERIES_COLOURS",
-    "SERIES_DASHES",
     "STATUS_COLOURS",
     "STATUS_DASHES",
     "WINNER_COLOUR",
     "empty_figure",
     "lay_out",
     "line_width",
+    "series_line",
 ]
 
 # After Okabe and Ito (https://jfly.uni-koeln.de/color/), in mid tones so that each reads on white and on near-black.
@@ -45,9 +45,8 @@ STATUS_DASHES: dict[Status, str] = {
 WINNER_COLOUR = "#e08a00"
 SCORE_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#8b98a8"), (0.5, "#5b8fc0"), (1.0, WINNER_COLOUR))
 
-# For several of a kind, such as runs: the dash tells them apart once the colours come round again.
 SERIES_COLOURS = ("#3487c9", "#e08a00", "#1b9e77", "#c7609b", "#8472b8", "#d1601f", "#a58a3c")
-SERIES_DASHES = ("solid", "dash", "dot", "dashdot")
+_SERIES_DASHES = ("solid", "dash", "dot", "dashdot")
 GAIN_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#c4511a"), (0.5, "#e4e7ea"), (1.0, "#2f7fc0"))
 """From a loss over nothing to a gain, for values around 0."""
 
@@ -85,3 +84,14 @@ def empty_figure(message: str) -> go.Figure:
 def line_width(num_lines: int) -> float:
     """The width in pixels of each of many lines: 1.4 up to a hundred, thinner the more there are."""
     return max(0.4, 1.4 * min(1.0, math.sqrt(100 / num_lines)))
+
+
+def series_line(position: int, width: float) -> dict[str, Any]:
+    """The line of one of several of a kind, such as runs: the dash tells them apart once colours come round again.
+
+    Args:
+        position: of it among them, from 0.
+        width: in pixels.
+    """
+    turn, colour = divmod(position, len(SERIES_COLOURS))
+    return {"color": SERIES_COLOURS[colour], "dash": _SERIES_DASHES[turn % len(_SERIES_DASHES)], "width": width}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["count", "duration", "large", "listing", "score", "setting"]
+__all__ = ["count", "duration", "large", "listing", "score", "setting", "time_unit", "yes_or_no"]
 
 
 def score(value: float) -> str:
@@ -24,6 +24,11 @@ def setting(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def yes_or_no(value: Any) -> str:
+    """yes, no, or a dash where it is not known."""
+    return "–" if pd.isna(value) else "yes" if value else "no"
 
 
 def count(number: int, noun: str) -> str:
@@ -52,6 +57,13 @@ def duration(seconds: float) -> str:
             rest = whole % size // smaller_size
             return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def time_unit(most_seconds: float) -> tuple[int, str]:
+    """(seconds in it, its name) of the unit for an axis that goes so far: seconds, minutes or hours."""
+    if most_seconds < 180:
+        return 1, "seconds"
+    return (60, "minutes") if most_seconds < 3 * 3600 else (3600, "hours")
 
 
 def listing(items: Sequence[str]) -> str:

@@ -33,7 +33,8 @@ def test_the_figure_has_a_point_for_each_trial_and_joins_those_worth_it(tmp_path
     figure = cost_figure(cost_table(_run(tmp_path)))
     traces = {trace.name: trace for trace in figure.data}
     assert list(traces) == ["completed", "pruned", "best for its cost"]
-    assert list(traces["best for its cost"].x) == [100.0, 300.0]
+    assert list(traces["best for its cost"].x) == [100 / 60, 5.0]
+    assert figure.layout.xaxis.title.text == "minutes on a worker"
     assert list(traces["pruned"].text) == ["t0001"]
 
 

@@ -50,6 +50,9 @@ CLICK_TRIAL = """(async () => {
 CLICK_POINT = """(async () => {
   const place = document.getElementById("curves");
   place.emit("plotly_click", { points: [{ text: "%s" }] });
+  for (let i = 0; i < 200 && !document.getElementById("trial").open; i++) {
+    await new Promise((done) => setTimeout(done, 50));
+  }
   const shown = document.getElementById("trial-title").textContent;
   document.getElementById("trial-close").click();
   return shown;
