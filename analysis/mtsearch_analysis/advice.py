@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from mtsearch_analysis.best import best_trials
+from mtsearch_analysis.best import best_trials, contenders
 from mtsearch_analysis.curves import anytime
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.replication import replication_tests
@@ -25,17 +25,19 @@ _MANY_DIVERGED = 0.2
 
 
 def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
-    """What to try next, in sentences, what promises most first; none while the search runs, or without a score.
+    """What to try next, in sentences, what promises most first; none while the search runs.
 
     Ranges to widen, trials to train for longer, more trials or no more, other seeds, settings to fix, trials that
-    diverged. Each sentence says what it rests on.
+    diverged or failed. Each sentence says what it rests on.
 
     Args:
         run: the run.
         importance: what :func:`mtsearch_analysis.parameter_importance` gives; None says nothing of it.
     """
-    if run.is_running or run.ranks_apart() or best_trials(run, n=1).empty:
+    if run.is_running or run.ranks_apart():
         return []
+    if best_trials(run, n=1).empty:
+        return [*_failures(run), *_divergence(run)]
     return [
         *_ranges_to_widen(run),
         *_longer_training(run),
@@ -43,11 +45,12 @@ def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
         *_more_trials(run),
         *_settings_to_fix(run, importance),
         *_divergence(run),
+        *_failures(run),
     ]
 
 
 def _ranges_to_widen(run: Run) -> Iterator[str]:
-    best = best_trials(run, n=_NUM_BEST)
+    best = contenders(run).head(_NUM_BEST)
     for one in searched_settings(run):
         if one.range is None:
             continue
@@ -79,8 +82,14 @@ def _longer_training(run: Run) -> Iterator[str]:
 
 
 def _other_seeds(run: Run) -> Iterator[str]:
-    ranked = best_trials(run, n=_NUM_BEST)
+    ranked = contenders(run).head(_NUM_BEST)
     if len(ranked) < 2:
+        return
+    if ranked["parent"].notna().any():
+        yield (
+            "Search near the best trial's settings with another trial scheduler, and replicate what is best there: a "
+            "trial that went on from another's weights cannot be trained again from its config."
+        )
         return
     if len(run.replications):
         rivals = replication_tests(run)
@@ -90,9 +99,10 @@ def _other_seeds(run: Run) -> Iterator[str]:
             yield f"Add seeds before choosing between the best trials: the winner is within noise of {listing(names)}."
         return
     lead = abs(ranked["score"].iloc[0] - ranked["score"].iloc[1])
+    why = f"before believing a lead of {score(lead)}" if lead else "to tell them apart"
     yield (
-        f"Replicate the best trials before believing a lead of {score(lead)}: mtsearch replicate {run.path} trains "
-        "them with other seeds and tests the differences."
+        f"Replicate the best trials {why}: mtsearch replicate {run.path} trains them with other seeds and tests the "
+        "differences."
     )
 
 
@@ -143,3 +153,13 @@ def _divergence(run: Run) -> Iterator[str]:
     ]
     remedy = f"lower {listing(apart)}" if apart else "lower the learning rate, or clip gradients"
     yield f"{count(len(diverged), 'trial')} of {len(tried)} diverged: {remedy}."
+
+
+def _failures(run: Run) -> Iterator[str]:
+    failed = run.trials[run.trials["status"] == "failed"]
+    reasons = failed["stop_reason"].dropna().value_counts()
+    if reasons.empty:
+        return
+    of_all = f"{len(failed)} of {count(len(run.trials), 'trial')}"
+    most = "" if len(reasons) == 1 else f", {reasons.iloc[0]} of them by this"
+    yield f"Mend what made {of_all} fail{most}: {reasons.index[0]}"

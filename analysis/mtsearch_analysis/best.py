@@ -11,7 +11,7 @@ import pandas as pd
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.tables import split_metric
 
-__all__ = ["best_trials", "compare", "task_table", "tasks_lost"]
+__all__ = ["best_trials", "compare", "contenders", "task_table", "tasks_lost"]
 
 
 def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.DataFrame:
@@ -52,6 +52,16 @@ def best_trials(run: Run, n: int | None = 10, metric: str | None = None) -> pd.D
         ranked = ranked.loc[contests.sort_values(kind="stable").index]
     ranked.insert(0, "rank", ranked.groupby(contests).cumcount() + 1)
     return ranked[ranked["rank"] <= (n or len(ranked))].reset_index(drop=True)
+
+
+def contenders(run: Run) -> pd.DataFrame:
+    """The trials that the winner beats by its score, itself the first; columns as of :func:`best_trials`.
+
+    With constraints those that meet them, unless none does.
+    """
+    ranked = best_trials(run, n=None)
+    meets = ranked["is_admissible"].fillna(True).astype(bool)
+    return ranked[meets] if meets.any() else ranked
 
 
 def compare(run: Run, trial_id: str, other: str | None = None) -> pd.DataFrame:

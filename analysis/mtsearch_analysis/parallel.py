@@ -50,7 +50,7 @@ def parallel_figure(run: Run) -> go.Figure:
     axes.append(_linear_axis(run.main_metric, values))
     figure = go.Figure()
     _draw_axes(figure, axes)
-    _draw_trials(figure, axes, trials["trial_id"], values)
+    _draw_trials(figure, axes, trials["trial_id"], values, goodness=-values if run.direction == "minimize" else values)
     return lay_out(
         figure,
         height_px=460,
@@ -125,11 +125,13 @@ def _draw_axes(figure: go.Figure, axes: list[_Axis]) -> None:
             )
 
 
-def _draw_trials(figure: go.Figure, axes: list[_Axis], trial_ids: pd.Series, values: np.ndarray) -> None:
-    """Draws trials worst first, as one trace per shade of score; the last one is the winner."""
+def _draw_trials(
+    figure: go.Figure, axes: list[_Axis], trial_ids: pd.Series, values: np.ndarray, goodness: np.ndarray
+) -> None:
+    """Draws trials as one trace per shade of score, the worst shade first; the last trial is the winner."""
     heights = np.stack([np.nan_to_num(axis.heights, nan=_NOT_USED_HEIGHT) for axis in axes], axis=1)
-    span = np.ptp(values)
-    shares = np.abs(values - values[0]) / span if span > 0 else np.ones_like(values)
+    span = np.ptp(goodness)
+    shares = (goodness - goodness.min()) / span if span > 0 else np.ones_like(values)
     shades = np.minimum((shares * _NUM_SHADES).astype(int), _NUM_SHADES - 1)
     texts = [f"<b>{escape(str(t))}</b><br>{score(v)}" for t, v in zip(trial_ids, values, strict=True)]
     last = len(values) - 1

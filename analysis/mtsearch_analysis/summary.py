@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mtsearch_analysis.best import best_trials, tasks_lost
+from mtsearch_analysis.best import best_trials, contenders, tasks_lost
 from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.pareto import pareto_front
 from mtsearch_analysis.replication import replication_verdict
@@ -66,7 +66,8 @@ def _what_was_searched(run: Run) -> str:
     if len(names) > len(shown):
         shown = [*shown, f"{len(names) - len(shown)} more"]
     over = f" over {count(len(names), 'setting')} ({listing(shown)})" if names else ""
-    tasks = listing([split_metric(name)[0] for name in run.task_metrics])
+    is_told_by_goal = set(run.task_metrics) <= set(run.objective.metrics)
+    tasks = "" if is_told_by_goal else listing([split_metric(name)[0] for name in run.task_metrics])
     goal = listing(
         [f"the {'lowest' if way == 'minimize' else 'highest'} {name}" for name, way in run.objective.metrics.items()]
     )
@@ -77,22 +78,24 @@ def _whether_it_runs(run: Run) -> list[str]:
     under_way = int((run.trials["status"] == "running").sum())
     if not under_way:
         return []
-    return [f"The search is still running, with {count(under_way, 'trial')} under way, so what follows may change."]
+    were = "was" if under_way == 1 else "were"
+    return [f"{count(under_way, 'trial')} {were} under way when this was written, so what follows may change."]
 
 
 def _what_won(run: Run) -> list[str]:
-    ranked = best_trials(run, n=None)
+    ranked = contenders(run)
     if ranked.empty:
-        return ["No trial has reported a score yet."]
+        return ["No trial has reported a score."]
     if run.ranks_apart():
         return _what_won_of_each_task(run)
-    winner = ranked.iloc[0]
-    won = f"The best trial is {winner['trial_id']} with {run.main_metric} {score(winner['score'])}"
+    winner, is_bound = ranked.iloc[0], bool(ranked["is_admissible"].notna().any())
+    won = f"{_who_won(run)} is {winner['trial_id']} with {run.main_metric} {score(winner['score'])}"
     won += " on the holdout" if run.score_split == "holdout" else ""
     if pd.notna(winner["best/epoch"]):
         won += f" at epoch {winner['best/epoch']:g}"
     if len(ranked) == 1:
-        return [f"{won}; no other trial has a score to compare it with."]
+        alone = "meets them" if is_bound and winner["is_admissible"] else "has a score to compare it with"
+        return [f"{won}; no other trial {alone}.", *_whose_weights(run)]
     runner_up = ranked.iloc[1]
     lead = abs(winner["score"] - runner_up["score"])
     won += (
@@ -103,8 +106,33 @@ def _what_won(run: Run) -> list[str]:
     completed = ranked.loc[ranked["status"] == "completed", "score"]
     if len(completed) > 1:
         gain = abs(winner["score"] - completed.median())
-        won += f", and {score(gain)} better than the median of the {len(completed)} trials that completed"
-    return [f"{won}."]
+        of_whom = f"{len(completed)} {'of them' if is_bound else 'trials'} that completed"
+        won += f", and {f'{score(gain)} better than' if gain else 'no better than'} the median of the {of_whom}"
+    return [f"{won}.", *_whose_weights(run)]
+
+
+def _who_won(run: Run) -> str:
+    judged = run.trials["is_admissible"].dropna()
+    if judged.empty:
+        return "The best trial"
+    stated = listing((run.space or {}).get("search", {}).get("constraints", []))
+    told = f" ({stated})" if stated else ""
+    those = f"{count(len(judged), 'trial')} with a score"
+    if not judged.any():
+        return f"None of {those} meets the constraints{told}; the best of them"
+    number = int(judged.sum())
+    return f"{number} of {those} {'meets' if number == 1 else 'meet'} the constraints{told}; the best of those"
+
+
+def _whose_weights(run: Run) -> list[str]:
+    parents = run.trials.set_index("trial_id")["parent"].dropna()
+    line = [best_trials(run, n=1)["trial_id"].iloc[0]]
+    while line[-1] in parents:
+        line.append(parents[line[-1]])
+    if len(line) == 1:
+        return []
+    ancestors = listing(line[:0:-1])
+    return [f"Under pbt it went on from the weights of {ancestors}: its settings are those of its last stretch alone."]
 
 
 def _what_won_of_each_task(run: Run) -> list[str]:
@@ -143,11 +171,12 @@ def _what_is_traded_off(run: Run) -> list[str]:
         return ["No trial has completed yet, so there is no Pareto front."]
     names = [str(name) for name in pareto_front(run)["trial_id"]]
     shown = names if len(names) <= _MOST_TRIALS_NAMED else [*names[:_MOST_TRIALS_NAMED], "others"]
-    traded = listing(list(run.objective.metrics))
+    front = f"on the Pareto front of {listing(list(run.objective.metrics))}"
+    if not names:
+        return [f"None of {count(len(judged), 'trial')} that completed is {front}, as none meets the constraints."]
     return [
-        f"Of {count(len(judged), 'trial')} that completed, {len(names)} {'is' if len(names) == 1 else 'are'} on the "
-        f"Pareto front of {traded}{f' ({listing(shown)})' if names else ''}: no other is as good on all of these and "
-        "better on one."
+        f"Of {count(len(judged), 'trial')} that completed, {len(names)} {'is' if len(names) == 1 else 'are'} {front} "
+        f"({listing(shown)}): no other is as good on all of these and better on one."
     ]
 
 

@@ -45,6 +45,26 @@ def test_a_winner_that_was_still_learning_asks_for_longer_training(tmp_path: Pat
 def test_a_lead_of_one_seed_asks_for_others(tmp_path: Path) -> None:
     told = advise(_run(tmp_path, [0.9, 0.8]))
     assert any(f"a lead of 0.1000: mtsearch replicate {tmp_path}" in one for one in told)
+    assert any("trials to tell them apart: mtsearch" in one for one in advise(_run(tmp_path, [0.9, 0.9])))
+
+
+def test_a_lead_over_a_trial_that_breaks_the_constraints_is_none(tmp_path: Path) -> None:
+    told = advise(_run(tmp_path, [0.9, 0.8, 0.7], is_admissible=[False, True, True]))
+    assert any("a lead of 0.1000" in one for one in told)
+    assert not any("a lead" in one for one in advise(_run(tmp_path, [0.9, 0.8], is_admissible=[False, True])))
+
+
+def test_what_went_on_from_another_trial_is_not_to_be_replicated(tmp_path: Path) -> None:
+    told = advise(_run(tmp_path, [0.9, 0.8], parent=[None, "t0000"]))
+    assert not any("mtsearch replicate" in one for one in told)
+    assert any("another trial scheduler" in one for one in told)
+
+
+def test_failures_are_to_be_mended_even_where_no_trial_has_a_score(tmp_path: Path) -> None:
+    rows = [trial_row(i, status="failed", stop_reason=reason) for i, reason in enumerate(["no disk", "a bug", "a bug"])]
+    assert advise(load_run(write_tables(tmp_path, rows, []))) == [
+        "Mend what made 3 of 3 trials fail, 2 of them by this: a bug"
+    ]
 
 
 def test_progress_says_whether_more_trials_promise_anything(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.parallel import parallel_figure
-from mtsearch_analysis.style import WINNER_COLOUR
+from mtsearch_analysis.style import SCORE_SCALE, WINNER_COLOUR
 from tests.analysis.run_folders import trial_row, write_tables
 
 
@@ -39,6 +39,17 @@ def test_the_last_trace_is_the_winner(tmp_path: Path) -> None:
     assert winner.line.color == WINNER_COLOUR
     assert "t0002" in winner.text[0]
     np.testing.assert_allclose(winner.y, [1.0, 1.0, np.nan])
+
+
+def test_a_good_score_is_drawn_as_one_whatever_its_rank(tmp_path: Path) -> None:
+    rows = [
+        trial_row(i, value, is_admissible=meets, **{"config/lr": float(i)})
+        for i, (value, meets) in enumerate([(0.9, False), (0.1, True), (0.5, True)])
+    ]
+    traces = parallel_figure(load_run(write_tables(tmp_path, rows, []))).data
+    colours = {trace.text[0]: trace.line.color for trace in traces}
+    assert colours["<b>t0000</b><br>0.9000"] == WINNER_COLOUR
+    assert colours["<b>t0001</b><br>0.1000"] == SCORE_SCALE[0][1]
 
 
 def test_a_few_values_are_spaced_evenly_in_order(tmp_path: Path) -> None:

@@ -40,20 +40,67 @@ def test_a_finished_run_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_a_running_search_says_so_before_anything_that_may_change(running_run: Run) -> None:
-    assert summarise(running_run)[1] == (
-        "The search is still running, with 2 trials under way, so what follows may change."
-    )
+    assert summarise(running_run)[1] == ("2 trials were under way when this was written, so what follows may change.")
 
 
 def test_a_tie_at_the_top_is_called_one(tmp_path: Path) -> None:
     run = load_run(write_tables(tmp_path, [trial_row(0, 0.5), trial_row(1, 0.5)], []))
-    assert "0.5000, the same as t0001, which saw no fewer examples" in summarise(run)[1]
+    assert summarise(run)[1] == (
+        "The best trial is t0000 with mean_score 0.5000, the same as t0001, which saw no fewer examples, and no better "
+        "than the median of the 2 trials that completed."
+    )
 
 
 def test_a_run_without_a_score_says_so(tmp_path: Path) -> None:
     run = load_run(write_tables(tmp_path, [trial_row(0, status="diverged", examples_seen=None)], []))
-    assert "No trial has reported a score yet." in summarise(run)
+    assert "No trial has reported a score." in summarise(run)
     assert "Of 1 trial, 1 diverged." in summarise(run)
+
+
+def test_one_task_that_is_searched_for_is_named_once(tmp_path: Path) -> None:
+    rows = [trial_row(0, 0.5, **{"best/a.f1": 0.5})]
+    run = load_run(write_tables(tmp_path / "small", rows, [], Objective("a.f1", task_metrics=("a.f1",))))
+    assert summarise(run)[0] == "small tried 1 config for the highest a.f1."
+    two = Objective("a.f1", task_metrics=("a.f1", "b.f1"))
+    rows = [trial_row(0, 0.5, **{"best/a.f1": 0.5, "best/b.f1": 0.5})]
+    run = load_run(write_tables(tmp_path / "two", rows, [], two))
+    assert summarise(run)[0] == "two tried 1 config for the highest a.f1 on a and b."
+
+
+def constrained(folder: Path, *scores: tuple[float, bool]) -> Run:
+    """Completed trials, each with its score and whether it meets the constraint."""
+    rows = [trial_row(i, value, is_admissible=meets) for i, (value, meets) in enumerate(scores)]
+    run = write_tables(folder, rows, [])
+    (run / "resolved.yaml").write_text("search: {constraints: [latency_ratio <= 0.7]}\n")
+    return load_run(run)
+
+
+def test_a_winner_is_compared_with_those_that_meet_the_constraints_too(tmp_path: Path) -> None:
+    told = summarise(constrained(tmp_path, (0.9, False), (0.6, True), (0.8, False), (0.7, True)))
+    assert told[1] == (
+        "2 of 4 trials with a score meet the constraints (latency_ratio <= 0.7); the best of those is t0003 with "
+        "mean_score 0.7000, 0.1000 better than the runner-up, t0001, and 0.0500 better than the median of the 2 of "
+        "them that completed."
+    )
+
+
+def test_constraints_that_one_trial_or_none_meets_are_told_as_such(tmp_path: Path) -> None:
+    assert summarise(constrained(tmp_path / "one", (0.9, False), (0.6, True)))[1] == (
+        "1 of 2 trials with a score meets the constraints (latency_ratio <= 0.7); the best of those is t0001 with "
+        "mean_score 0.6000; no other trial meets them."
+    )
+    assert summarise(constrained(tmp_path / "none", (0.9, False), (0.6, False)))[1].startswith(
+        "None of 2 trials with a score meets the constraints (latency_ratio <= 0.7); the best of them is t0000 with "
+        "mean_score 0.9000, 0.3000 better than the runner-up, t0001"
+    )
+
+
+def test_a_winner_that_went_on_from_others_names_them(tmp_path: Path) -> None:
+    rows = [trial_row(0, 0.5), trial_row(1, 0.6, parent="t0000"), trial_row(2, 0.7, parent="t0001")]
+    assert (
+        "Under pbt it went on from the weights of t0000 and t0001: its settings are those of its last stretch alone."
+        in summarise(load_run(write_tables(tmp_path, rows, [])))
+    )
 
 
 def test_a_run_without_trials_says_so(tmp_path: Path) -> None:
@@ -77,6 +124,12 @@ def test_several_objectives_are_named_and_their_front_is_told(tmp_path: Path) ->
         "Of 3 trials that completed, 2 are on the Pareto front of mean_score and open_heads (t0001 and t0000): "
         "no other is as good on all of these and better on one."
     ) in told
+    refused = [trial_row(0, 0.5, pareto=False, is_admissible=False)]
+    refused_run = load_run(write_tables(tmp_path / "refused", refused, [], run.objective))
+    assert (
+        "None of 1 trial that completed is on the Pareto front of mean_score and open_heads, as none meets the "
+        "constraints." in summarise(refused_run)
+    )
     unfinished = load_run(write_tables(tmp_path / "new", [trial_row(0, 0.5, status="running")], [], run.objective))
     assert "No trial has completed yet, so there is no Pareto front." in summarise(unfinished)
 
