@@ -21,6 +21,7 @@ from mtsearch_analysis.summary import summarise, summarise_runs
 __all__ = ["Document", "Section", "TextTable", "as_latex", "as_markdown", "comparison_document", "run_document"]
 
 _MOST_TRIALS = 10
+_PAGE_WIDTH = 75  # characters in a line of LaTeX's article
 
 
 @dataclass(frozen=True)
@@ -167,41 +168,65 @@ def as_latex(document: Document, figures: Sequence[tuple[str, str]] = ()) -> str
 
 
 def _latex_table(table: TextTable) -> list[str]:
-    columns = "".join("r" if is_number else "l" for is_number in table.are_numbers)
-    rows = [" & ".join(map(_tex, row)) + r" \\" for row in (table.headings, *table.rows)]
+    """A float; what is wider than the page has headings of several lines, and is shrunk to it if need be."""
+    places = ["r" if is_number else "l" for is_number in table.are_numbers]
+    headings = [[heading] for heading in table.headings]
+    if _width(headings, table.rows) > _PAGE_WIDTH:
+        headings = [heading.replace(".", ". ").split() for heading in table.headings]
+    is_too_wide = _width(headings, table.rows) > _PAGE_WIDTH
+    head = [_stacked(lines, place) for lines, place in zip(headings, places, strict=True)]
+    rows = [" & ".join(cells) + r" \\" for cells in (head, *(map(_tex, row) for row in table.rows))]
     return [
         "\\begin{table}",
         "  \\centering",
         f"  \\caption{{{_tex(table.caption)}}}",
-        f"  \\begin{{tabular}}{{{columns}}}",
+        *(["  \\resizebox{\\linewidth}{!}{%"] if is_too_wide else []),
+        f"  \\begin{{tabular}}{{{''.join(places)}}}",
         "    \\toprule",
         f"    {rows[0]}",
         "    \\midrule",
         *(f"    {row}" for row in rows[1:]),
         "    \\bottomrule",
-        "  \\end{tabular}",
+        "  \\end{tabular}" + ("}" if is_too_wide else ""),
         "\\end{table}",
     ]
+
+
+def _stacked(lines: Sequence[str], place: str) -> str:
+    text = r"\\".join(map(_tex, lines))
+    return text if len(lines) == 1 else f"\\shortstack[{place}]{{{text}}}"
+
+
+def _width(headings: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> int:
+    """Of a table in characters, and two between columns."""
+    columns = [[*heading, *(row[i] for row in rows)] for i, heading in enumerate(headings)]
+    return sum(2 + max(map(len, texts)) for texts in columns)
 
 
 def _best_table(run: Run) -> TextTable:
     settings = searched_columns(run)
     tasks = [name for name in run.task_metrics if name != run.main_metric]
+    is_bound = bool(run.trials["is_admissible"].notna().any())
     numeric = [pd.api.types.is_numeric_dtype(run.trials[column]) for column in settings]
     rows = [
         (
             row["trial_id"],
             wording.score(row["score"]),
             *(wording.score(row[f"best/{name}"]) for name in tasks),
+            *([wording.yes_or_no(row["is_admissible"])] if is_bound else []),
             *(wording.setting(row[column]) for column in settings),
         )
         for row in best_trials(run, n=_MOST_TRIALS).to_dict("records")
     ]
     return TextTable(
         "The best trials, each at its best evaluation, with the settings that varied.",
-        ["trial", run.main_metric, *tasks, *(column.removeprefix("config/") for column in settings)],
+        [
+            *("trial", run.main_metric, *tasks),
+            *(["meets the constraints"] if is_bound else []),
+            *(column.removeprefix("config/") for column in settings),
+        ],
         rows,
-        [False, True, *(True for _ in tasks), *numeric],
+        [False, True, *(True for _ in tasks), *([False] if is_bound else []), *numeric],
     )
 
 
@@ -291,6 +316,12 @@ _TEX = {
     "±": r"$\pm$",
     "−": "$-$",
     "–": "--",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "Δ": r"$\Delta$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
     "⌈": r"$\lceil$",
     "⌉": r"$\rceil$",
     **{character: "\\" + character for character in "&%$#_{}"},

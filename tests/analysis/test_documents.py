@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,11 +34,39 @@ def test_markdown_has_headings_points_and_tables_with_its_own_marks_escaped() ->
 def test_latex_has_sections_items_and_booktabs_with_its_own_marks_escaped() -> None:
     text = as_latex(DOCUMENT, [("A curve.", "figures/curves")])
     assert r"\section{a\_b \& c}" in text
-    assert r"50\% of *all* | $\tau$ $\pm$ 1" in text
+    assert r"50\% of *all* \textbar{} $\tau$ $\pm$ 1" in text
     assert "\\begin{itemize}\n  \\item first\n  \\item second\n\\end{itemize}" in text
     assert "  \\begin{tabular}{lr}\n    \\toprule\n    trial & x\\_y \\\\\n    \\midrule\n    t0000 & 0.5 \\\\" in text
     assert r"\includegraphics[width=\linewidth]{figures/curves.pdf}" in text
     assert text.count(r"\begin") == text.count(r"\end{")
+
+
+def test_a_table_wider_than_the_page_has_headings_of_lines_and_is_shrunk() -> None:
+    headings = ["trial", *(f"tasks.number_{i}.head.hidden_size" for i in range(12))]
+    rows = [["t0000", *(["0.5"] * 12)]]
+    table = TextTable("Wide.", headings, rows, [False] + [True] * 12)
+    text = as_latex(Document("wide", [Section("One", tables=[table])]))
+    assert r"trial & \shortstack[r]{tasks.\\number\_0.\\head.\\hidden\_size} &" in text
+    assert text.count(r"\resizebox{\linewidth}{!}{%") == 1
+    assert "\\end{tabular}}\n\\end{table}" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX")
+def test_latex_sets_a_report_within_its_page(finished_run: Run, tmp_path: Path) -> None:
+    write_report(finished_run, tmp_path / "report.tex", "latex")
+    marks = Section("Marks", ["\\ ~ ^ τ ± − – | < > Δ ↑ ↓ ⌈ ⌉ & % $ # _ { } \" '"])
+    (tmp_path / "marks.tex").write_text(as_latex(Document("marks", [marks])), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{report}\input{marks}\end{document}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert told.returncode == 0, told.stdout[-2000:]
+    log = (tmp_path / "paper.log").read_text(encoding="utf-8", errors="replace")
+    assert "Missing character" not in log
+    too_wide = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", log)]
+    assert max(too_wide, default=0.0) < 20, log
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("md", ".md"), ("latex", ".tex")])
@@ -87,7 +118,7 @@ def test_runs_for_different_metrics_are_not_compared(tmp_path: Path) -> None:
 
 def test_a_search_that_has_just_begun_has_a_report_in_words(tmp_path: Path) -> None:
     run = load_runs([write_tables(tmp_path / "a", [trial_row(0, status="running")], [])])
-    assert "No trial has reported a score yet" in write_report(run, format="md").read_text(encoding="utf-8")
+    assert "No trial has reported a score." in write_report(run, format="md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
