@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import threading
 import time
+from contextlib import suppress
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,16 @@ from mtsearch_analysis.tables import TABLES
 __all__ = ["LiveServer"]
 
 _SHARE_OF_TIME = 0.1  # that goes into making pages, at most
+_WAITING = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>mtsearch</title></head>
+<body><main><h1>Nothing to show yet</h1><p>{}</p><p>This page looks again every five seconds.</p></main>
+<script>
+const look = () => fetch("", {{ cache: "no-store" }}).then((answer) => answer.ok && location.reload(), () => {{}});
+setInterval(look, 5000);
+</script>
+</body></html>
+"""
 
 
 class LiveServer:
@@ -53,12 +64,13 @@ class LiveServer:
 
             def _answer(self, status: HTTPStatus, text: str, kind: str) -> None:
                 body = text.encode()
-                self.send_response(status)
-                self.send_header("Content-Type", f"{kind}; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("Cache-Control", "no-store")
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # a tab may be closed before it has the page
+                    self.send_response(status)
+                    self.send_header("Content-Type", f"{kind}; charset=utf-8")
+                    self.send_header("Content-Length", str(len(body)))
+                    self.send_header("Cache-Control", "no-store")
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *arguments: object) -> None:
                 """Requests are nobody's concern."""
@@ -100,8 +112,7 @@ class _LivePage:
                 try:
                     findings = find(load_run(self._folder))
                 except (OSError, ValueError) as error:
-                    waiting = f'<!DOCTYPE html><meta http-equiv="refresh" content="5"><p>{escape(str(error))}</p>'
-                    return HTTPStatus.SERVICE_UNAVAILABLE, waiting
+                    return HTTPStatus.SERVICE_UNAVAILABLE, _WAITING.format(escape(str(error)))
                 self._text = run_page(findings, run_figures(findings), live_version=version)
                 self._made_of = version
                 ended = time.monotonic()

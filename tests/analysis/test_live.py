@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -59,7 +62,25 @@ def test_before_the_first_table_it_waits(server: LiveServer) -> None:
     status, page = _get(server.url)
     assert status == 503
     assert "no such run folder" in page
-    assert 'http-equiv="refresh"' in page
+    assert "looks again" in page
+    assert "setInterval(look, 5000)" in page
+
+
+def test_a_tab_that_is_closed_before_it_has_the_page_is_no_error(
+    server: LiveServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tables(tmp_path / "run", [trial_row(0, 0.125)], [])
+    page = urlsplit(server.url)
+    assert page.port is not None
+    with socket.create_connection(("127.0.0.1", page.port)) as tab:
+        tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+        tab.sendall(f"GET {page.path} HTTP/1.0\r\n\r\n".encode())
+        tab.recv(1)
+    assert _get(server.url)[0] == 200
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and "process_request" in thread.name:
+            thread.join()
+    assert capsys.readouterr().err == ""
 
 
 def test_nobody_else_can_guess_where_it_is(server: LiveServer) -> None:
