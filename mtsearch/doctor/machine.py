@@ -36,9 +36,10 @@ _EXTRAS = {
     "cmaes": ("cmaes", "the search algorithm cmaes"),
     "psycopg": ("postgresql", "search.storage"),
     "spacy": ("spacy", "tags"),
+    "kaleido": ("figures", "figures as files"),
     "optuna_dashboard": ("", "watching the study"),
-    "mlflow": ("", "tracking"),
-    "wandb": ("", "tracking"),
+    "mlflow": ("mlflow", "search.trackers"),
+    "wandb": ("wandb", "search.trackers"),
 }
 
 
@@ -194,7 +195,12 @@ def cluster(address: str | None, shared: Path | None) -> Iterator[Finding]:
     except ProbeError as error:
         yield Finding("ray", "failure", str(error), "install ray, see that the machine is not too busy, and try again")
         return
-    yield Finding("ray", "ok", f"{found['version']}, {found['token']}")
+    told = f"{found['version']}, {found['token']}"
+    if found["is_open"]:
+        told += ", but the cluster asks nobody for it: whoever reaches its ports runs code as you"
+        yield Finding("ray", "warning", told, "start it with RAY_AUTH_MODE=token")
+    else:
+        yield Finding("ray", "ok", told)
     subject = "cluster"
     if found["problem"]:
         yield Finding(subject, "failure", found["problem"], remedy)
@@ -281,7 +287,10 @@ def encoder() -> Finding:
 
 def extras() -> Finding:
     """The optional packages."""
-    present = [f"{name} {_version(name.replace('_', '-'))}" for name in _EXTRAS if importlib.util.find_spec(name)]
+    distributions = importlib.metadata.packages_distributions()  # mlflow is mlflow's, or mlflow-skinny's
+    present = [
+        f"{name} {_version(distributions.get(name, [name])[0])}" for name in _EXTRAS if importlib.util.find_spec(name)
+    ]
     missing = [
         f"{name} ({purpose}{f': mtsearch[{extra}]' if extra else ''})"
         for name, (extra, purpose) in _EXTRAS.items()

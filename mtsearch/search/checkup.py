@@ -14,7 +14,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mtsearch.errors import ResourceError
-from mtsearch.search.cluster import connected
+from mtsearch.search.cluster import connected, has_token, is_open_to_all
 
 __all__ = ["check_up", "versions"]
 
@@ -23,7 +23,7 @@ _NODE_SECONDS = 60.0
 
 
 def check_up(address: str | None, shared: Path | None) -> dict[str, Any]:
-    """Ray's version and token, the versions here, and what each machine tells; as plain JSON values.
+    """Ray's version and token, the versions here, what each machine tells, and if all may come in: plain JSON values.
 
     ``problem``, of all or of a machine, is empty if there is none.
 
@@ -31,21 +31,20 @@ def check_up(address: str | None, shared: Path | None) -> dict[str, Any]:
         address: of a cluster; None starts one here.
         shared: a folder that all machines are to see.
     """
-    found: dict[str, Any] = {"version": ray.__version__, "token": _token(), "here": versions(), "problem": ""}
+    found: dict[str, Any] = {"version": ray.__version__, "here": versions(), "problem": "", "is_open": False}
     try:
         with connected(address):
             found["nodes"] = [_node(node, shared) for node in ray.nodes() if node["Alive"]]
+            found["is_open"] = is_open_to_all()
     except ResourceError as error:
         found["problem"] = str(error)
-    return found
+    return {**found, "token": _token()}  # which a Ray that is started here has made
 
 
 def _token() -> str:
     """How Ray is told who may use a cluster."""
     mode = os.environ.get("RAY_AUTH_MODE")
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
-    has_token = "RAY_AUTH_TOKEN" in os.environ or path.is_file()
-    token = "a token is there" if has_token else "no token yet (ray get-auth-token --generate makes one)"
+    token = "a token is there" if has_token() else "no token yet (ray get-auth-token --generate makes one)"
     return f"RAY_AUTH_MODE={mode}, {token}" if mode else token
 
 

@@ -8,7 +8,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,17 @@ from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
 from mtsearch.search.driver import Footprint
 
-__all__ = ["connected", "environment", "find_footprint", "has_room", "head_elsewhere", "nodes", "this_machine"]
+__all__ = [
+    "connected",
+    "environment",
+    "find_footprint",
+    "has_room",
+    "has_token",
+    "head_elsewhere",
+    "is_open_to_all",
+    "nodes",
+    "this_machine",
+]
 
 # Read by Ray and Tune in the driver, and by workers where they inherit or are given them.
 _QUIET = {
@@ -35,8 +45,8 @@ _JOINING_SECONDS = 600.0  # for a node: a busy one takes minutes to start Ray
 def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
     """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
 
-    Token authentication stays as Ray has it: a cluster of our own gets the user's token (one is made where there is
-    none), and a cluster that is joined is shown the user's token if it does not take us in without.
+    A cluster of our own asks everybody for the user's token (one is made where there is none), and a cluster that is
+    joined is shown it if it does not take us in without. ``RAY_AUTH_MODE`` is obeyed where it is set.
 
     Args:
         address: of a cluster, as ``auto`` or ``HOST:PORT``; None starts one here, unless ``RAY_ADDRESS`` is set.
@@ -66,13 +76,17 @@ def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
         if "RAY_TMPDIR" not in os.environ:
             settings["_temp_dir"] = str(_own_folder())
     _guard_token(make=not address)
-    with environment(quiet):
+    with environment(quiet), ExitStack() as leaving:
+        if not address:
+            leaving.enter_context(_token_in_use())
         try:
             try:
                 context = ray.init(**settings)
             except ConnectionError:
-                if not address or not _take_up_token():
+                # Shown to a cluster that wants none, a token would break the workers there: hence second.
+                if not address or "RAY_AUTH_MODE" in os.environ or not has_token():
                     raise
+                leaving.enter_context(_token_in_use())
                 context = ray.init(**settings)
         except Exception as error:  # a bare one where a busy machine takes longer to start Ray than it waits: 30 s
             reason = " ".join(str(error).split())[:300]
@@ -117,7 +131,7 @@ def _guard_token(make: bool) -> None:
         make: whether to make one where there is none.
     """
     set_otherwise = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or any(name in os.environ for name in set_otherwise):
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or any(name in os.environ for name in set_otherwise):
         return
     path = Path.home() / ".ray" / "auth_token"
     with suppress(OSError):  # Ray will say what is wrong with it
@@ -146,27 +160,30 @@ def _await_nodes(number: int) -> None:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _take_up_token() -> bool:
-    """Have Ray show the user's token from now on; gives whether there is one that it did not show before.
+def has_token() -> bool:
+    """Whether the user has a token where Ray looks for one."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser().is_file()
 
-    Where an address is given, Ray shows it only if ``RAY_AUTH_MODE`` says so, and setting that here would be too late:
-    Ray reads it on import. Shown to a cluster that wants none, it would break the workers there: hence second.
-    """
+
+def is_open_to_all() -> bool:
+    """Whether the Ray that is connected takes in whoever reaches it, without a token."""
+    return os.environ.get("RAY_AUTH_MODE", "disabled").lower() != "token"  # which :func:`connected` sets for a while
+
+
+@contextmanager
+def _token_in_use() -> Iterator[None]:
+    """Have Ray ask for tokens, and show the user's, for a while; it stays as it is where ``RAY_AUTH_MODE`` is set."""
     if "RAY_AUTH_MODE" in os.environ:
-        return False
+        yield
+        return
     try:
-        from ray._private.authentication import authentication_token_setup as authentication
-    except ImportError:
-        return False  # before 2.52 there are no tokens
-    logger = logging.getLogger(authentication.__name__)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        return bool(authentication.maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
-    except AttributeError:
-        return False  # before 2.60 RAY_AUTH_MODE alone decides
+        with environment({"RAY_AUTH_MODE": "token"}):
+            ray._raylet.Config.initialize("")  # the variable is read on import, and when Ray is told to
+            yield
     finally:
-        logger.setLevel(level)
+        ray._raylet.Config.initialize("")
 
 
 @contextmanager

@@ -33,7 +33,15 @@ from mtsearch.config.space import SearchSpace, diff
 from mtsearch.config.urls import without_passwords
 from mtsearch.errors import ConfigError, MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
-from mtsearch.search.cluster import connected, environment, find_footprint, head_elsewhere, nodes, this_machine
+from mtsearch.search.cluster import (
+    connected,
+    environment,
+    find_footprint,
+    head_elsewhere,
+    is_open_to_all,
+    nodes,
+    this_machine,
+)
 from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Driver, Footprint, finished_because, goal_reached, over
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
@@ -189,7 +197,7 @@ def run_search(
         warnings: SimpleQueue[str] = SimpleQueue()
         mirror = _mirror(space, folder, run_id, warnings)
         with nullcontext() if in_process else connected(address, num_nodes) as dashboard:
-            machines = [this_machine()] if in_process else nodes()
+            machines = [this_machine()] if in_process else _machines_of_ray(warnings.put)
             target = space.num_trials(extra)
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
             if readiness is not None:
@@ -297,6 +305,16 @@ def run_search(
                         tables.refresh(state, now=True)
                         write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
         return _outcome(folder, state, space, reason)
+
+
+def _machines_of_ray(warn: Callable[[str], None]) -> list[dict[str, float]]:
+    """The resources of each; warns where whoever reaches them may use them, unless that is wanted."""
+    if is_open_to_all() and "RAY_AUTH_MODE" not in os.environ:
+        warn(
+            "this Ray cluster asks nobody for a token: whoever reaches its ports runs code as you; start it with "
+            "RAY_AUTH_MODE=token"
+        )
+    return nodes()
 
 
 def _to(signals: list[str], driver: Driver) -> Callable[[str], None]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import socket
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +120,7 @@ NODE = {
 @pytest.fixture
 def nodes_say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Finding]]:
     def say(*nodes: dict[str, Any], shared: Path | None = None) -> list[Finding]:
-        told = {"version": "2.60", "token": "a token is there", "here": {"torch": "2"}, "problem": ""}
+        told = {"version": "2.60", "token": "a token is there", "is_open": False, "here": {"torch": "2"}, "problem": ""}
         monkeypatch.setattr(machine, "probe", lambda *args, **rest: {**told, "nodes": [{**NODE, **n} for n in nodes]})
         monkeypatch.setattr(machine, "_does_not_listen", lambda address: "")
         return list(machine.cluster("10.0.0.1:6379", shared))
@@ -179,6 +181,21 @@ def test_extras_tell_what_is_there_and_how_to_get_what_is_not(monkeypatch: pytes
     found = machine.extras().found
     assert found.startswith("cmaes ")
     assert "spacy (tags: mtsearch[spacy])" in found
+    assert "mlflow (search.trackers: mtsearch[mlflow])" in found
+
+
+def test_extras_are_those_that_can_be_installed() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {extra for extra, _ in machine._EXTRAS.values()} - {""} == {*project["project"]["optional-dependencies"]} - {
+        "test"
+    }
+
+
+def test_a_package_that_goes_by_another_name_has_its_version_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"mlflow": ["mlflow-skinny"]})
+    monkeypatch.setattr(importlib.metadata, "version", {"mlflow-skinny": "3.10.0"}.__getitem__)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "mlflow" else None)
+    assert machine.extras().found.startswith("mlflow 3.10.0; without ")
 
 
 @pytest.mark.slow
@@ -221,7 +238,8 @@ def test_a_ray_is_started_here_and_its_machine_sees_a_shared_folder(
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     found = list(machine.cluster(None, tmp_path))
-    assert [finding.verdict for finding in found] == ["ok", "ok", "ok"]
+    assert [finding.verdict for finding in found] == ["warning", "ok", "ok"]
+    assert "the cluster asks nobody for it: whoever reaches its ports runs code as you" in found[0].found
     assert found[1].found.startswith("started here: 1 machine, ")
     assert found[2].found == f"the same versions, its clock agrees, it sees {tmp_path}"
     assert list(tmp_path.iterdir()) == []

@@ -126,6 +126,15 @@ def test_without_the_token_nobody_joins_the_cluster(running: Running, mode: str,
     assert "AuthenticationError" in done.stderr or "ConnectionError" in done.stderr, done.stderr
 
 
+def test_without_the_token_no_machine_joins_the_cluster(running: Running) -> None:
+    ray = Path(sys.executable).with_name("ray")
+    command = [ray, "start", f"--address={running.gcs}", "--num-cpus=1", "--block"]
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode != 0
+    assert "uthenticat" in done.stdout + done.stderr, done.stderr
+
+
 def test_nobody_else_on_this_machine_can_read_the_token_or_enter_ray_s_folder(running: Running) -> None:
     assert (running.home / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
     assert list(Path(f"/tmp/mtsearch-{os.getuid()}/ray").glob("session_*/sockets/raylet"))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
+from ray._raylet import AuthenticationMode, Config, get_authentication_mode
 
 from mtsearch.config.search import Resources
 from mtsearch.errors import ResourceError
@@ -105,6 +107,13 @@ def test_a_machine_too_busy_to_start_ray_is_told_in_one_line(monkeypatch: pytest
         pass
 
 
+@dataclass(frozen=True)
+class Context:
+    """Of a Ray without a dashboard."""
+
+    dashboard_url: str | None = None
+
+
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A home folder without a token, in which Ray is not started."""
@@ -112,8 +121,9 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(cluster.ray, "init", lambda **_: SimpleNamespace(dashboard_url=None))
+    monkeypatch.setattr(cluster.ray, "init", lambda **_: Context())
     monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    Config.initialize("")  # without RAY_AUTH_MODE, which it reads then
     return tmp_path
 
 
@@ -139,6 +149,47 @@ def test_a_token_that_everybody_can_read_is_shut(home: Path) -> None:
     with cluster.connected("10.0.0.1:6379"):
         pass
     assert token.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cluster_of_our_own_asks_for_tokens_whichever_ray_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[object] = []
+    monkeypatch.setattr(cluster.ray, "init", lambda **_: modes.append(get_authentication_mode()) or Context())
+    with cluster.connected(None):
+        assert os.environ["RAY_AUTH_MODE"] == "token"  # for all that Ray starts
+        assert not cluster.is_open_to_all()
+    assert modes == [AuthenticationMode.TOKEN]
+    assert "RAY_AUTH_MODE" not in os.environ
+    assert get_authentication_mode() == AuthenticationMode.DISABLED
+
+
+def test_a_cluster_that_takes_us_in_without_a_token_is_open_to_all(home: Path) -> None:
+    (home / ".ray").mkdir()
+    (home / ".ray" / "auth_token").write_text("a" * 64, encoding="utf-8")
+    with cluster.connected("10.0.0.1:6379"):
+        assert cluster.is_open_to_all()
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_cluster_is_shown_the_token_if_it_does_not_take_us_in_without(
+    home: Path, monkeypatch: pytest.MonkeyPatch, has_token: bool
+) -> None:
+    modes: list[object] = []
+
+    def init(**_: object) -> Context:
+        modes.append(get_authentication_mode())
+        if len(modes) == 1:
+            raise ConnectionError("it wants a token")
+        return Context()
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    if has_token:
+        (home / ".ray").mkdir()
+        (home / ".ray" / "auth_token").write_text("a" * 64, encoding="utf-8")
+    refusal = pytest.raises(ResourceError, match="it wants a token; is it up, and is its token in")
+    with nullcontext() if has_token else refusal, cluster.connected("10.0.0.1:6379"):
+        assert not cluster.is_open_to_all()
+    assert modes == [AuthenticationMode.DISABLED, AuthenticationMode.TOKEN][: 1 + has_token]
+    assert get_authentication_mode() == AuthenticationMode.DISABLED
 
 
 def test_no_token_is_made_where_it_is_not_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
