@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
 
 from mtsearch import __version__
 from mtsearch.errors import DataError, MtsearchError, RunError
 from mtsearch.launching.commands import launch
 from mtsearch.options import AddressOption, DataOption, FromOption, NameOption, RunsOption, SetOption, SpaceArgument
+from mtsearch.terminal import Terminal
 
 if TYPE_CHECKING:
     from mtsearch.search.status import RunStatus
@@ -40,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(launch)
-console = Console()
+console = Terminal()
 _LINES = 1024  # of standard input that are predicted together
 _STORAGE_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
@@ -138,22 +138,22 @@ def check(space: SpaceArgument, set_: SetOption = None) -> None:
     dimensions = loaded.dimensions()
     points = loaded.size()
     how_many = "uncountably many points" if points is None else f"{points:,} point{'s' if points != 1 else ''}"
-    console.print(f"{space}: valid; {len(dimensions)} dimensions, {how_many}", markup=False, highlight=False)
-    console.print(f"for {objective_text(loaded.objectives)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{space}: valid; {len(dimensions)} dimensions, {how_many}")
+    console.print(f"for {objective_text(loaded.objectives)}", soft_wrap=True)
     if loaded.grid_size is not None:
         tried = grid_text(loaded.grid_size, loaded.num_trials())
-        console.print(f"by grid: {tried}, one trial each", markup=False, highlight=False)
+        console.print(f"by grid: {tried}, one trial each")
     else:
-        console.print(f"by {algorithm_in_words(loaded)}", markup=False, highlight=False, soft_wrap=True)
-    console.print(scheduler_in_words(loaded), markup=False, highlight=False, soft_wrap=True)
+        console.print(f"by {algorithm_in_words(loaded)}", soft_wrap=True)
+    console.print(scheduler_in_words(loaded), soft_wrap=True)
     if loaded.plugins:
         plugins = f"with the code of {', '.join(loaded.plugins)}, which has been run"
-        console.print(plugins, markup=False, highlight=False, soft_wrap=True)
+        console.print(plugins, soft_wrap=True)
     if dimensions:
         console.print(dimension_table(loaded))
     if loaded.refused_share:
         share = f"{loaded.refused_share:.0%} of random draws break a rule across fields; they are never run"
-        console.print(share, markup=False, highlight=False)
+        console.print(share)
 
 
 @app.command()
@@ -404,7 +404,7 @@ def report(
 ) -> None:
     """Write the report: what was searched, what won and what to try next, with the trials, their curves and tables."""
     page = _report(run_folders, out, format_, figures)
-    console.print(str(page), markup=False, highlight=False, soft_wrap=True)
+    console.print(str(page), soft_wrap=True)
 
 
 @app.command()
@@ -451,7 +451,7 @@ def schema(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        console.print(__version__, highlight=False)
+        console.print(__version__)
         raise typer.Exit
 
 
@@ -612,5 +612,5 @@ def main() -> None:
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
-    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(f"error: {message}", style="red", soft_wrap=True)
     sys.exit(exit_code)

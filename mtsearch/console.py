@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from mtsearch.terminal import Terminal
 
 if TYPE_CHECKING:
     from mtsearch.config.space import SearchSpace
@@ -51,6 +53,8 @@ __all__ = [
 _MOST_SETS = 64  # rows of the table of tasks and sets of tasks
 _SHARE_OF_TIME, _FREE_SECONDS = 0.03, 1.0  # for the live table; what comes in one burst is all shown
 _ROWS = 16  # of the live table; what does not fit a terminal scrolls it
+_LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|localhost):(?P<port>\d+)")
+_MACHINE = re.compile(r"\w[\w.:-]*", re.ASCII)
 _COLOURS = {"running": "cyan", "completed": "green", "pruned": "yellow", "diverged": "red", "failed": "red"}
 
 
@@ -79,13 +83,13 @@ def number(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+def print_pairs(console: Terminal, pairs: Iterable[tuple[str, str]]) -> None:
     """Lines of a name and what is to be said of it; not wrapped, so that commands in them can be copied."""
     for name, text in pairs:
         console.print(Text.assemble((f"{name:<11} ", "bold"), text), soft_wrap=True)
 
 
-def print_finding(console: Console, finding: Finding) -> None:
+def print_finding(console: Terminal, finding: Finding) -> None:
     """A line of ``mtsearch doctor``: the verdict, what was looked at, what was found, and what to do about it."""
     style = {"ok": "green", "warning": "yellow", "failure": "red"}[finding.verdict]
     remedy = f"; {finding.remedy}" if finding.remedy else ""
@@ -120,7 +124,7 @@ class Watch:
         params: how many of a trial's parameters the table has room for.
     """
 
-    def __init__(self, console: Console, params: int = 4) -> None:
+    def __init__(self, console: Terminal, params: int = 4) -> None:
         self._console = console
         self._params = params
         self._begun = time.monotonic()
@@ -318,10 +322,10 @@ def _params(params: Mapping[str, Any]) -> str:
 
 def _tunnel(dashboard: str, driver: RunStarted) -> str:
     """How to see a dashboard that listens on the loopback device from another machine; empty if it needs no help."""
-    where = urlsplit(dashboard)
-    if where.hostname not in ("127.0.0.1", "localhost"):
+    at, machine = _LOOPBACK.fullmatch(dashboard), driver.head or driver.host
+    if at is None or not _MACHINE.fullmatch(machine):  # whoever copies the command runs what is in it
         return ""
-    return f" (from elsewhere: ssh -N -L {where.port}:{where.netloc} {driver.head or driver.host})"
+    return f" (from elsewhere: ssh -N -L {at['port']}:{at['host']}:{at['port']} {machine})"
 
 
 def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
@@ -401,7 +405,7 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     return [*lines, *(("data", f"{task}: {text}") for task, text in scores.data.items())]
 
 
-def print_replication(console: Console, rows: Sequence[Mapping[Any, Any]], verdict: Sequence[str], path: Path) -> None:
+def print_replication(console: Terminal, rows: Sequence[Mapping[Any, Any]], verdict: Sequence[str], path: Path) -> None:
     """What the best configs reach with other seeds.
 
     Args:
@@ -427,7 +431,7 @@ def print_replication(console: Console, rows: Sequence[Mapping[Any, Any]], verdi
     print_pairs(console, [*(("", line) for line in verdict), ("each", f"{path} (pandas.read_parquet)")])
 
 
-def _print_front(console: Console, outcome: Outcome) -> None:
+def _print_front(console: Terminal, outcome: Outcome) -> None:
     """The Pareto front, a row for each trial."""
     num_completed = outcome.counts.get("completed", 0)
     text = f"{len(outcome.front)} of {num_completed} completed trials; the column pareto of the table marks them"
@@ -447,7 +451,7 @@ def _print_front(console: Console, outcome: Outcome) -> None:
     console.print(table)
 
 
-def _print_task_sets(console: Console, rows: Sequence[Mapping[Any, Any]]) -> None:
+def _print_task_sets(console: Terminal, rows: Sequence[Mapping[Any, Any]]) -> None:
     """What each task gains or loses by the tasks beside it, a row for each task and set of tasks."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("  task", "score", "alone", "difference"):
@@ -518,7 +522,7 @@ def export_lines(exported: Exported) -> list[tuple[str, str]]:
 
 
 def print_outcome(
-    console: Console,
+    console: Terminal,
     outcome: Outcome,
     page: Path | None,
     command: str,

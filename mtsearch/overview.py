@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mtsearch.console import duration, measured, number, print_pairs
+from mtsearch.terminal import Terminal
 
 if TYPE_CHECKING:
     from mtsearch.search.status import BestTrial, Budget, OpenTrial, RunStatus
@@ -25,7 +25,7 @@ __all__ = ["print_status", "print_top"]
 _MOST_SETS = 8  # of tasks whose best trials are told
 
 
-def print_status(console: Console, status: RunStatus, data_root: str | None) -> None:
+def print_status(console: Terminal, status: RunStatus, data_root: str | None) -> None:
     """What a look at a run shows: its driver, how far it is, its best trial, what runs, and how to go on.
 
     Args:
@@ -149,7 +149,7 @@ def _moment(seconds: float) -> str:
 
 
 def print_top(
-    console: Console, rows: Sequence[Mapping[Any, Any]], metric: str, shown: Sequence[str], varied: Sequence[str]
+    console: Terminal, rows: Sequence[Mapping[Any, Any]], metric: str, shown: Sequence[str], varied: Sequence[str]
 ) -> None:
     """A table of trials, best first; in a terminal with as many of what varies as there is room for.
 
@@ -180,7 +180,7 @@ def print_top(
     kept = range(len(table.columns))
     for i in range(len(rows)):
         table.add_row(*(Text(columns[k][1][i]) for k in kept))
-    wide = console if console.is_terminal else Console(file=console.file, width=10_000)
+    wide = console if console.is_terminal else Terminal(file=console.file, width=10_000)
     wide.print(table)
     if num_left_out:
         print_pairs(console, [("left out", f"{num_left_out} more that vary; a wider terminal, or a file, has them")])

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from mtsearch.console import Watch, duration, grid_text, measured, number, objective_text, print_outcome, size
 from mtsearch.search.events import Event, Reported, RunStarted
 from mtsearch.search.state import RunState
 from mtsearch.search.tuner import FrontTrial, Outcome
+from mtsearch.terminal import Terminal
 from tests.search.conftest import Story
 
 
@@ -46,7 +46,7 @@ def story() -> list[Event]:
 
 def test_without_a_terminal_each_thing_that_happens_is_one_line() -> None:
     out = io.StringIO()
-    with Watch(Console(file=out)) as watch:
+    with Watch(Terminal(file=out)) as watch:
         follow(watch, story())
     lines = out.getvalue().splitlines()
     assert len(lines) == 8  # three suggestions, three evaluations, two ends
@@ -61,14 +61,14 @@ def test_what_went_otherwise_than_asked_is_said_once(terminal: bool) -> None:
     events = Story().begun(trials=2).suggested(0).started(0).reported(0, 1, 0.5).reported(0, 2, 0.5).events
     full = {"warnings": ["the disk is full"]}
     told = [replace(e, report={**e.report, **full}) if isinstance(e, Reported) else e for e in events]
-    with Watch(Console(file=out, force_terminal=terminal, width=160)) as watch:
+    with Watch(Terminal(file=out, force_terminal=terminal, width=160)) as watch:
         follow(watch, told)
     assert out.getvalue().count("warning: t0000: the disk is full") == 1
 
 
 def test_a_terminal_shows_progress_best_rungs_and_rows() -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=160)
+    console = Terminal(file=out, force_terminal=True, width=160)
     with Watch(console) as watch:
         follow(watch, story())
     shown = out.getvalue()
@@ -86,7 +86,7 @@ def sets_of_tasks() -> list[Event]:
 
 def test_trials_of_other_tasks_are_not_called_better_or_worse() -> None:
     out = io.StringIO()
-    with Watch(Console(file=out)) as watch:
+    with Watch(Terminal(file=out)) as watch:
         follow(watch, sets_of_tasks())
     said = [line.split("] ")[1] for line in out.getvalue().splitlines() if "evaluation" in line]
     assert [line.split("; ")[1] for line in said] == [
@@ -98,7 +98,7 @@ def test_trials_of_other_tasks_are_not_called_better_or_worse() -> None:
 
 def test_a_terminal_shows_the_best_of_each_set_of_tasks() -> None:
     out = io.StringIO()
-    with Watch(Console(file=out, force_terminal=True, width=160)) as watch:
+    with Watch(Terminal(file=out, force_terminal=True, width=160)) as watch:
         follow(watch, sets_of_tasks())
     last = out.getvalue().split("the best of each of 2 sets of tasks")[-1]
     assert [name for name in ("t0000", "t0001", "t0002") if name in last] == ["t0000", "t0001"]
@@ -148,7 +148,7 @@ TRADED = Outcome(
 
 def conclusion(outcome: Outcome, task_sets: Sequence[dict[str, Any]] = ()) -> list[str]:
     out = io.StringIO()
-    print_outcome(Console(file=out, width=100), outcome, None, "mtsearch run", task_sets)
+    print_outcome(Terminal(file=out, width=100), outcome, None, "mtsearch run", task_sets)
     return [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
 
@@ -244,17 +244,34 @@ def test_a_dashboard_on_the_loopback_device_is_told_with_its_tunnel() -> None:
     assert isinstance(begun, RunStarted)
     for head, host in ((None, begun.host), ("10.0.0.1", "10.0.0.1")):
         out = io.StringIO()
-        with Watch(Console(file=out, width=200)) as watch:
+        with Watch(Terminal(file=out, width=200)) as watch:
             follow(watch, [replace(begun, dashboard="http://127.0.0.1:8265", head=head)])
         assert f"http://127.0.0.1:8265 (from elsewhere: ssh -N -L 8265:127.0.0.1:8265 {host})" in out.getvalue()
-    with Watch(Console(file=(out := io.StringIO()), width=200)) as watch:
+    with Watch(Terminal(file=(out := io.StringIO()), width=200)) as watch:
         follow(watch, [replace(begun, dashboard="http://10.0.0.1:8265")])
     assert out.getvalue().strip() == "Ray's dashboard, while this runs: http://10.0.0.1:8265"
 
 
+@pytest.mark.parametrize(
+    ("dashboard", "host"),
+    [
+        ("http://127.0.0.1:8265", "-oProxyCommand=touch${IFS}x"),
+        ("http://127.0.0.1:8265", "$(touch x)"),
+        ("http://$(touch x)@127.0.0.1:8265", "n1"),
+        ("http://127.0.0.1:no", "n1"),
+    ],
+)
+def test_no_command_is_made_of_what_is_no_host(dashboard: str, host: str) -> None:
+    (begun,) = Story().begun().events
+    assert isinstance(begun, RunStarted)
+    with Watch(Terminal(file=(out := io.StringIO()), width=200)) as watch:
+        follow(watch, [replace(begun, dashboard=dashboard, host=host)])
+    assert "ssh" not in out.getvalue()
+
+
 def test_tasks_that_are_the_same_for_all_trials_are_not_named_at_each_score() -> None:
     out = io.StringIO()
-    with Watch(Console(file=out)) as watch:
+    with Watch(Terminal(file=out)) as watch:
         told = Story().begun(rungs=None, own_tasks=True).suggested(0, tasks="a+b").reported(0, 1, 0.5)
         follow(watch, told.suggested(1, tasks="a+b").reported(1, 1, 0.25).events)
     assert out.getvalue().count("best of the search 0.5000 (t0000)") == 2

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from mtsearch.overview import print_status, print_top
 from mtsearch.search.status import BestTrial, Budget, OpenTrial, RunStatus
+from mtsearch.terminal import Terminal
 
 BEST = BestTrial(
     trial_id="t0003",
@@ -58,7 +58,7 @@ RUNNING = RunStatus(
 
 def lines(status: RunStatus, data_root: str | None = None) -> list[str]:
     out = io.StringIO()
-    print_status(Console(file=out, width=120), status, data_root)
+    print_status(Terminal(file=out, width=120), status, data_root)
     return [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
 
@@ -157,7 +157,7 @@ ROWS = [
 def top(metric: str, **console: Any) -> list[str]:
     out = io.StringIO()
     print_top(
-        Console(file=out, **console),
+        Terminal(file=out, **console),
         ROWS,
         metric,
         ("a.accuracy", "b.f1"),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from mtsearch.errors import RunError
 from mtsearch.options import DataOption, FromOption, NameOption, RunsOption, SetOption, SpaceArgument
+from mtsearch.terminal import Terminal
 
 __all__ = ["launch"]
 
@@ -20,7 +20,7 @@ launch = typer.Typer(
     help="Give a search to a cluster's scheduler; the same command goes on with an unfinished one.",
     no_args_is_help=True,
 )
-console = Console()
+console = Terminal()
 
 
 @launch.callback()
