@@ -102,7 +102,8 @@ def _document(source: Source) -> _Document:
         found = "is empty" if node == Leaf(None) else f"holds {'a list' if isinstance(node, Items) else 'one value'}"
         raise ConfigError(f"{shown}: must be a mapping of sections (tasks, encoder, ...), but {found}")
     folder = path.absolute().parent
-    return _Document(node, folder, path.stem, of_run=(folder / "events.jsonl").exists())
+    of_run = any((place / "events.jsonl").exists() for place in (folder, *folder.parents))
+    return _Document(node, folder, path.stem, of_run)
 
 
 def _text(path: Path, shown: str) -> str:

@@ -57,6 +57,6 @@ def _entries(entries: Mapping[str, Entry], slot: Slot, folder: Path) -> dict[str
 
 
 def _absolute(text: str, folder: Path) -> str:
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     is_path = text.startswith((".", "/", "~")) or (text != "" and (folder / path).exists())
     return os.path.abspath(folder / path) if is_path else text

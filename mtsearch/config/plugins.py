@@ -17,18 +17,22 @@ A plugin defines any of these names, each a tuple::
     PRUNINGS     config classes with ``name: Literal["..."]`` (mtsearch.pruning.contract)
 
 Nothing registers itself: what is not in these tuples does not exist. The driver and every worker load the
-same modules.
+same modules. A module that names none of them is not run: a space alone, without a plugin that somebody has installed
+or put there, runs nothing.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from importlib.abc import InspectLoader
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -58,6 +62,9 @@ class Tables:
     adapters: tuple[type[BaseModel], ...]
     prunings: tuple[type[BaseModel], ...]
     metrics: Mapping[str, Metric]
+
+
+_NAMES = tuple(table.name.upper() for table in fields(Tables))
 
 
 @lru_cache
@@ -103,11 +110,13 @@ def load_tables(plugins: tuple[str, ...]) -> Tables:
 def _module(plugin: str) -> ModuleType:
     try:
         if not plugin.endswith(".py"):
+            _refuse_what_is_no_plugin(plugin, _source(plugin))
             return importlib.import_module(plugin)
         # The name depends on the path alone, so that driver and workers agree and nothing is loaded twice.
         name = f"mtsearch_plugin_{hashlib.sha256(plugin.encode()).hexdigest()[:12]}"
         if name in sys.modules:
             return sys.modules[name]
+        _refuse_what_is_no_plugin(plugin, Path(plugin).read_text(encoding="utf-8"))
         spec = importlib.util.spec_from_file_location(name, Path(plugin))
         if spec is None or spec.loader is None:
             raise ImportError("not a Python file")
@@ -119,11 +128,36 @@ def _module(plugin: str) -> ModuleType:
             del sys.modules[name]
             raise
         return module
+    except PluginError:
+        raise
     except Exception as error:
         raise PluginError(
             f"plugins: {plugin!r} must be an importable module or a .py file beside the space, "
             f"but loading it gave {type(error).__name__}: {error}"
         ) from error
+
+
+def _source(module: str) -> str:
+    """The source of a module that has not been imported, nor any package that it is in."""
+    path, spec = None, None
+    for name in accumulate(module.split("."), "{}.{}".format):
+        spec = next(filter(None, (finder.find_spec(name, path) for finder in sys.meta_path)), None)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        path = spec.submodule_search_locations
+    source = spec.loader.get_source(module) if spec is not None and isinstance(spec.loader, InspectLoader) else None
+    return source or ""
+
+
+def _refuse_what_is_no_plugin(plugin: str, source: str) -> None:
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    if names.isdisjoint(_NAMES):
+        raise PluginError(
+            f"plugins: {plugin!r} must define what it adds, in one of {', '.join(_NAMES)}, but defines none; it was "
+            "not run"
+        )
 
 
 def _entries(module: ModuleType, table: str, kind: type) -> tuple[Any, ...]:

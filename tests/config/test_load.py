@@ -214,6 +214,26 @@ def test_a_plugin_can_be_set_and_is_then_found_from_the_working_folder() -> None
         space_of(text, Path())
 
 
+def test_a_plugin_may_be_a_module_of_a_package_and_take_its_tables_from_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("lab").mkdir()
+    Path("lab/irony.py").write_text(PLUGIN)
+    Path("lab/__init__.py").write_text("")
+    Path("lab/plugin.py").write_text("from lab.irony import TASKS")
+    monkeypatch.syspath_prepend(Path.cwd())
+    for module in ("lab.irony", "lab.plugin"):
+        space = space_of(f"plugins: [{module}]\ntasks: {{a: {{kind: irony, data: x}}}}\n", Path())
+        assert space.single_config().tasks["a"].kind == "irony"
+
+
+def test_a_path_of_nobody_s_home_is_taken_as_it_is() -> None:
+    text = (
+        "tasks: {a: {kind: classification, data: ~nobody-of-that-name/x}}\nencoder: {model: ~nobody-of-that-name/x}\n"
+    )
+    assert "~nobody-of-that-name/x" in space_of(text, Path()).single_config().encoder.model
+
+
 def test_a_plugin_that_cannot_be_used_is_located() -> None:
     with pytest.raises(PluginError, match=r"^x.yaml:3:10: plugins: 'nothere' must be an importable module"):
         space_of(TASK + "plugins: [nothere]\n", Path())
