@@ -335,6 +335,8 @@ def _read_table(table: Table, folder: Path) -> pa.Table:
     return values
 
 
+_MOST_BYTES = 10_000_000  # of resolved.yaml, and of environment.json
+
 _NULLABLE_TYPES = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int32(): pd.Int32Dtype(),
@@ -363,9 +365,15 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def _read_text(path: Path) -> str:
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"{path}: is larger than {_MOST_BYTES // 1_000_000} MB; mtsearch did not write it")
+    return path.read_text(encoding="utf-8")
+
+
 def _read_yaml(path: Path) -> dict[str, Any] | None:
     try:
-        return _mapping(yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader), path)
+        return _mapping(yaml.load(_read_text(path), Loader=_PlainLoader), path)
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, RecursionError) as error:
@@ -374,7 +382,7 @@ def _read_yaml(path: Path) -> dict[str, Any] | None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        return _mapping(json.loads(path.read_text(encoding="utf-8")), path)
+        return _mapping(json.loads(_read_text(path)), path)
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, RecursionError) as error:

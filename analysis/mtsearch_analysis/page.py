@@ -296,7 +296,8 @@ def _counted(trainable: Any, total: Any) -> str:
 def _config_text(run: Run, row: pd.Series) -> str:
     """The trial's own config file if it is there; else the tree rebuilt from the table's columns."""
     written = run.path / "trials" / str(row["trial_id"]) / "config.yaml"
-    if written.is_file():
+    is_inside = written.resolve().is_relative_to(run.path.resolve())  # whatever it is called, and linked to
+    if is_inside and written.is_file():
         return written.read_text(encoding="utf-8")
     tree: dict[str, Any] = {}
     for column in run.config_columns:

@@ -43,7 +43,7 @@ def write_report(
     Raises:
         ImportError: figures are asked for, and kaleido is not installed.
         OSError: a file can't be written, or there is no browser to draw the figures' files with.
-        ValueError: the runs have different main metrics.
+        ValueError: the runs have different main metrics, or the run's folder ``report`` is a link out of it.
     """
     if isinstance(run, Runs) and len(run) == 1:
         run = next(iter(run))
@@ -61,7 +61,9 @@ def write_report(
         text = as_markdown(document, links) if format == "md" else as_latex(document, links)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.unlink(missing_ok=True)
+    with partial.open("x", encoding="utf-8") as file:
+        file.write(text)
     partial.replace(target)
     return target
 
@@ -69,7 +71,12 @@ def write_report(
 def _default_path(run: Run | Runs, format: ReportFormat) -> Path:
     if isinstance(run, Runs):
         return next(iter(run)).path.parent / f"comparison{_SUFFIXES[format]}"
-    return run.path / "report" / f"index{_SUFFIXES[format]}"
+    folder = run.path / "report"
+    if not folder.resolve().is_relative_to(run.path.resolve()):  # another person's run folder would have us write there
+        raise ValueError(
+            f"{folder}: must be in the run folder, but is a link that leads out of it; name a file to write"
+        )
+    return folder / f"index{_SUFFIXES[format]}"
 
 
 def _written(drawn: Mapping[str, Sequence[ReportFigure]], folder: Path) -> dict[str, Path]:
