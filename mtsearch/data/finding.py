@@ -7,6 +7,7 @@ by which rule: a run never passes from real data to generated data unseen.
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def _find(source: DataSource, data_root: Path | None) -> Found:
         return _on_hub(source, rest)
     if colon and scheme == "sample":
         return _in_sample(source, rest, "sample corpus (generated), as the config names it")
-    path = Path(source.source).expanduser()
+    path = Path(os.path.expanduser(source.source))
     if path.exists():
         return _at_path(source, path, "path", "from a path")
     entry = CATALOGUE.get(source.source)

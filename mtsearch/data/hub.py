@@ -18,6 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
+from mtsearch.config.inside import is_inside
 from mtsearch.data.files import Opened
 from mtsearch.data.readers import Row, Table
 from mtsearch.data.readers.answers import with_answers
@@ -126,6 +129,8 @@ def _load(hub: HubSet) -> dict[SplitName, tuple[str, Any]]:
     import datasets
 
     try:
+        if (folder := Path(hub.name)).is_dir():
+            _refuse_files_elsewhere(folder)
         with _no_progress_bars():
             if hub.splits:
                 names = dict(hub.splits)
@@ -142,6 +147,27 @@ def _load(hub: HubSet) -> dict[SplitName, tuple[str, Any]]:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise DataError(f"{hub.shown}: the data set cannot be loaded ({reason})") from error
     return {split: (name, loaded[name]) for split, name in names.items()}
+
+
+def _refuse_files_elsewhere(folder: Path) -> None:
+    """A folder's description of itself may name its files by addresses, which ``datasets`` would follow."""
+    from huggingface_hub import DatasetCard
+
+    card, rest = folder / "README.md", folder / ".huggingface.yaml"
+    told = DatasetCard.load(card).data.to_dict() if card.is_file() else {}
+    told |= (yaml.safe_load(rest.read_text(encoding="utf-8")) or {}) if rest.is_file() else {}
+    for config in told.get("configs") or ():
+        for name in _texts([config.get("data_files"), config.get("data_dir")]):
+            if not is_inside(name) or ":" in name:
+                raise ValueError(f"it names {name!r}, but its files must be in the folder")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in nested data."""
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(item)
 
 
 @contextmanager

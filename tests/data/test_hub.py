@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -166,6 +167,19 @@ def test_a_subset_or_split_that_is_not_there_is_told_in_one_line(folder: Path, c
     with pytest.raises(DataError, match=r"cannot be loaded \(.+\)") as told:
         load_data(source, Wanted(2, str), None)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["https://example.org/x.parquet", "../x.parquet", "/etc/x", "zip://x.csv::x.zip"])
+@pytest.mark.parametrize("place", ["README.md", ".huggingface.yaml"])
+@pytest.mark.parametrize("form", ["{}", "[{}]", "{{train: {}}}", "[{{split: train, path: [{}]}}]"])
+def test_a_folder_cannot_name_files_elsewhere(
+    folder: Path, name: str, place: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("it was asked for"))
+    text = f"configs: [{{config_name: default, data_files: {form.format(json.dumps(name))}}}]"
+    (folder / place).write_text(text if place.endswith("yaml") else f"---\r\n{text}\r\n---\r\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"cannot be loaded \(it names .*, but its files must be in the folder\)"):
+        load_data(DataSource(source=str(folder)), Wanted(2, str), None)
 
 
 def test_a_loading_script_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
