@@ -17,6 +17,7 @@ from mtsearch.config.space import SearchSpace
 from mtsearch.config.yaml12 import dump
 from mtsearch.errors import ConfigError
 from mtsearch.launching.files import launch_file
+from mtsearch.launching.request import refuse_passwords
 from mtsearch.search.cluster import find_footprint
 from mtsearch.search.driver import Footprint
 
@@ -108,6 +109,7 @@ def read_travelling(space: str, overrides: Sequence[str], name: str | None, data
         raise ConfigError(f"plugins: a module that travels must lie beside the space, but {beside[0]} does not")
     files = {"space.yaml": path.read_text(encoding="utf-8-sig")}
     files |= {module.name: module.read_text(encoding="utf-8") for module in modules}
+    refuse_passwords([*overrides, files["space.yaml"]])
     if sum(len(text.encode()) for text in files.values()) > _MOST_BYTES:
         raise ConfigError(f"{space}: a space that travels may have {_MOST_BYTES // 1000} kB with its plugins")
     name = loaded.name if name is None else name

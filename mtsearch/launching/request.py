@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtsearch.api import data_folder, run_folder
 from mtsearch.config.load import load_space, locate
 from mtsearch.config.space import SearchSpace
-from mtsearch.errors import RunError
+from mtsearch.config.urls import without_passwords
+from mtsearch.errors import ConfigError, RunError
 from mtsearch.search.events import EVENTS
 from mtsearch.search.status import look
 
-__all__ = ["Request", "read_request"]
+__all__ = ["Request", "read_request", "refuse_passwords"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ def read_request(
         warm_start: an earlier run's folder.
 
     Raises:
-        ConfigError: the space is not valid.
+        ConfigError: the space is not valid, or an override has a password.
         RunError: the run folder cannot be used, or its search is finished.
     """
+    refuse_passwords(overrides)
     loaded = load_space(space, overrides)
     folder = run_folder(runs, loaded.name if name is None else name).absolute()
     root = data_folder(data)
@@ -69,6 +71,19 @@ def read_request(
     if warm_start is not None:
         arguments += ["--from", os.path.abspath(warm_start)]
     return Request(loaded, folder, tuple(arguments), _so_far(loaded, folder))
+
+
+def refuse_passwords(texts: Iterable[str]) -> None:
+    """See that no URL with a password is among what others may read in a job.
+
+    Raises:
+        ConfigError: one is.
+    """
+    if any(without_passwords(text) != text for text in texts):
+        raise ConfigError(
+            "a URL that travels must have no password, since others may read the job, but one has; write ${NAME} in "
+            "its place, declare environment: [NAME] in the space, and have NAME set where the job runs"
+        )
 
 
 def _so_far(space: SearchSpace, folder: Path) -> str:

@@ -195,6 +195,20 @@ def test_a_plugin_that_lies_elsewhere_cannot_travel(launch: Launch, tmp_path: Pa
     assert "must lie beside the space" in str(error)
 
 
+@pytest.mark.parametrize("place", ["space", "override"])
+def test_a_password_does_not_travel(launch: Launch, tmp_path: Path, place: str) -> None:
+    storage = "postgresql://me:hunter2@host/db"
+    if place == "space":
+        space = yaml.safe_load((tmp_path / "space.yaml").read_text(encoding="utf-8"))
+        (tmp_path / "space.yaml").write_text(
+            yaml.safe_dump({**space, "search": {"storage": storage}}), encoding="utf-8"
+        )
+    error = launch(*(("--set", f"search.storage={storage}") if place == "override" else ())).exception
+    assert isinstance(error, MtsearchError)
+    assert "a URL that travels must have no password" in str(error)
+    assert not list(tmp_path.glob("*.kuberay.yaml"))
+
+
 @pytest.mark.parametrize(
     ("run", "name"), [("tiny", "mtsearch-tiny"), ("My.Run_1", "mtsearch-my-run-1"), ("x" * 99, f"mtsearch-{'x' * 38}")]
 )

@@ -125,6 +125,7 @@ def test_what_slurm_refuses_is_told_in_its_words(launch: Launch, tmp_path: Path)
         ("--partition", "p\n#SBATCH --uid=0"),
         ("--sbatch", "--uid=0"),
         ("--name", "../else"),
+        ("--set", "search.storage=postgresql://me:hunter2@host/db"),
     ],
 )
 def test_what_cannot_run_is_refused_before_it_is_submitted(
@@ -133,6 +134,7 @@ def test_what_cannot_run_is_refused_before_it_is_submitted(
     error = launch(*arguments).exception
     assert isinstance(error, MtsearchError), error
     assert "\n" not in str(error)
+    assert "hunter2" not in str(error)
     assert not (tmp_path / "submitted").exists()
 
 
@@ -159,6 +161,31 @@ def test_arguments_reach_the_search_as_they_were_given(tmp_path: Path) -> None:
 )
 def test_nodes_have_the_cores_that_their_trials_take(resources: Any, gpus: str, cpus: int) -> None:
     assert needed_cpus(resources, gpus) == cpus
+
+
+@pytest.mark.parametrize("before", ["nothing", "open to all", "another's"])
+def test_nobody_else_can_enter_the_folder_of_ray_s_sockets(tmp_path: Path, before: str) -> None:
+    scratch, programs = tmp_path / "scratch", tmp_path / "programs"
+    programs.mkdir()
+    (programs / "ray").write_text('#!/bin/bash\nstat -c %a "$scratch"\n')
+    (programs / "ray").chmod(0o755)
+    if before == "open to all":
+        scratch.mkdir()
+        scratch.chmod(0o777)
+    elif before == "another's":
+        scratch.symlink_to(programs)
+    script = launch_file("slurm/search.sbatch").read_text(encoding="utf-8")
+    function = script[script.index("serve() {") : script.index("export -f serve")]
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    slurm = {"SLURM_CPUS_PER_TASK": "1", "SLURMD_NODENAME": "n1", "scratch": str(scratch), "PATH": path}
+    command = ["bash", "-c", f"umask 0\n{function}\nserve --head"]
+    done = subprocess.run(command, env={**os.environ, **slurm}, capture_output=True, text=True, check=False)
+    if before == "another's":
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"error: {scratch} is another's on n1\n"
+    else:
+        assert (done.stdout, done.stderr) == ("700\n", "")
+        assert not scratch.exists()
 
 
 def test_the_shipped_script_and_what_is_made_of_it_are_clean(tmp_path: Path) -> None:
