@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mtsearch.config.base import Frozen
+from mtsearch.config.urls import Shown
 
 __all__ = ["Mlflow", "Tracker", "Trackers", "Wandb"]
 
@@ -18,7 +19,7 @@ class Mlflow(Frozen):
     name: Literal["mlflow"] = "mlflow"
     experiment: str | None = Field(default=None, min_length=1)
     """Its name; null takes the run folder's."""
-    uri: str | None = Field(default=None, min_length=1)
+    uri: Annotated[Shown, Field(min_length=1)] | None = Field(default=None, repr=False)
     """Of the tracking server or store; null takes ``MLFLOW_TRACKING_URI``, and without that MLflow's own default."""
 
     @model_validator(mode="after")

@@ -7,11 +7,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
-__all__ = ["Url", "without_passwords"]
+__all__ = ["Shown", "Url", "without_passwords"]
 
 _FORM = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?://.+", re.IGNORECASE)
-_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):(?!\$\{)[^@\s]*@")
-_SECRET = re.compile(r"(?<=[?&])[^=&\s]*(?:password|passwd|secret|token)[^=&\s]*=(?!\$\{)[^&\s'\"]*&?", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):(?!\$\{)(?:[^/\s]*|[^@\s]*)@")  # up to the last @ before the path
+_SECRET = re.compile(
+    r"(?<=[?&])(?:[^=&\s]*(?:password|passwd|secret|token|signature|(?:account|access|api)_?key)[^=&\s]*|sig)="
+    r"(?!\$\{)[^&\s'\"]*&?",
+    re.IGNORECASE,
+)
 
 
 def without_passwords(text: str) -> str:
@@ -28,5 +32,8 @@ def _has_form(url: str) -> str:
     return url
 
 
-Url = Annotated[str, AfterValidator(_has_form), PlainSerializer(without_passwords, when_used="json")]
-"""A URL; what is written of it has no password. A field of this type has ``repr=False``."""
+Shown = Annotated[str, PlainSerializer(without_passwords, when_used="json")]
+"""What may be a URL; what is written of it has no password. A field of this type has ``repr=False``."""
+
+Url = Annotated[Shown, AfterValidator(_has_form)]
+"""A URL; likewise."""

@@ -16,6 +16,10 @@ from mtsearch.errors import ConfigError
         ("postgresql://host/db?sslpassword=hunter2&user=me", "postgresql://host/db?user=me"),
         ("s3://KEY:SECRET@bucket/prefix?region=x", "s3://KEY@bucket/prefix?region=x"),
         ("search: {storage: 'postgresql://me:hunter2@host/db'}", "search: {storage: 'postgresql://me@host/db'}"),
+        ("postgresql://me:hunt@er2@host/db?email=a@b", "postgresql://me@host/db?email=a@b"),
+        ("abfs://container@account/x?sv=2024&sig=hunter2", "abfs://container@account/x?sv=2024"),
+        ("abfs://c@a.dfs.core.windows.net/x?account_key=hunter2&y=1", "abfs://c@a.dfs.core.windows.net/x?y=1"),
+        ("s3://bucket/x?X-Amz-Signature=hunter2&region=x", "s3://bucket/x?region=x"),
     ],
 )
 def test_a_password_is_left_out(text: str, shown: str) -> None:
@@ -29,6 +33,7 @@ def test_a_password_is_left_out(text: str, shown: str) -> None:
         "postgresql://host/db?password=${PASSWORD}",
         "postgresql://me@host:5432/db",
         "s3://bucket/prefix?endpoint_override=http://127.0.0.1:5000&scheme=http",
+        "postgresql://host/db?sslkey=client.pem&sslmode=verify-full",
         "optimizer: {lr: 1e-5}  # a@b, see http://host/page",
     ],
 )

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from mtsearch.config.trackers import Mlflow, Wandb
+from mtsearch.config.urls import without_passwords
 from mtsearch.search.events import EventReader, Reported, Started, Stopped, Suggested, read_events
 from mtsearch.search.results import config_leaves
 from mtsearch.search.trackers.contract import TrackedRun, Tracker
@@ -70,9 +71,10 @@ class Tracking:
                 return
             except Exception as error:
                 if not has_warned:
+                    reason = without_passwords(" ".join(str(error).split()))[:300]
                     self._warn(
-                        f"{settings.name} cannot be told of the trials: {' '.join(str(error).split())[:300]}; the "
-                        "search goes on, and tries again every minute"
+                        f"{settings.name} cannot be told of the trials: {reason}; the search goes on, and tries again "
+                        "every minute"
                     )
                 has_warned = True
             if self._is_over.wait(_SECONDS_BETWEEN_TRIES):
