@@ -37,6 +37,8 @@ __all__ = [
     "train",
 ]
 
+_LONGEST_NAME = 200  # of a run: a folder's may have 255 bytes
+
 
 def search(
     space: Source | SearchSpace,
@@ -386,7 +388,7 @@ def _origin(checkpoint: Path) -> Origin:
         evaluation = int(checkpoint.name.rpartition("-")[2])
     except (OSError, ValueError):  # its tables are gone, or it is not of a trial in them
         return Origin()
-    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    environment = run.environment or {}
     if place == "retrained":  # on train and dev, for which the tables have no scores
         return Origin(folder.name, f"{trial} retrained", evaluation, environment=environment)
     metrics = run.metrics
@@ -452,8 +454,11 @@ def recorded_data_folder(checkpoint: Path) -> str | None:
     for folder in checkpoint.resolve().parents:
         path = folder / "environment.json"
         if path.is_file():
-            recorded: str | None = json.loads(path.read_text(encoding="utf-8")).get("data_root")
-            return recorded
+            try:
+                recorded = json.loads(path.read_text(encoding="utf-8"))["data_root"]
+            except (ValueError, TypeError, KeyError, RecursionError):  # damaged, or of an older version
+                return None
+            return recorded if isinstance(recorded, str) else None
     return None
 
 
@@ -466,7 +471,7 @@ def data_folder(data: str | Path | None) -> Path | None:
     named = data or os.environ.get("MTSEARCH_DATA")
     if not named:
         return None
-    root = Path(named).expanduser()
+    root = Path(os.path.expanduser(named))
     if not root.is_dir():
         source = "--data" if data else "MTSEARCH_DATA"
         raise DataError(f"{source}: must name a folder of data sets, but there is no folder {str(named)!r}")
@@ -479,8 +484,12 @@ def run_folder(runs: str | Path, name: str) -> Path:
     Raises:
         RunError: the name is a path, or the folder cannot be written.
     """
-    if not name or name != Path(name).name or name.startswith("."):
-        raise RunError(f"--name: must be a plain name without slashes or a leading dot, but got {name!r}")
+    is_one_line = name.isprintable() and 0 < len(name) <= _LONGEST_NAME
+    if not is_one_line or name != Path(name).name or name.startswith("."):
+        raise RunError(
+            f"--name: must be a plain name of at most {_LONGEST_NAME} characters, no slash or leading dot, but "
+            f"got {name!r}"
+        )
     folder = Path(runs) / name
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):

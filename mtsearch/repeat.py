@@ -61,16 +61,22 @@ class Repeated:
             known = ", ".join(trials["trial_id"].head(5))
             raise RunError(f"{run}: there is no trial {trial!r} that was run; trials are {known}, ..")
         config = _plain(path)
-        if config["plugins"] and not plugins:
+        if (needed := config.get("plugins")) and not plugins:
             raise RunError(
-                f"{path}: this trial needs {', '.join(config['plugins'])}; name the module yourself with --plugin, "
+                f"{path}: this trial needs {', '.join(map(str, needed))}; name the module yourself with --plugin, "
                 "since loading it runs its code"
             )
-        name = f"{config['name']}-{trial}-again"[:100]
+        name = f"{config.get('name', run.name)}-{trial}-again"[:100]
         asked = ("metric", "scored_tasks", "holdout_ratio")  # which older runs did not have
-        objective = {key: resolved["search"][key] for key in asked if key in resolved["search"]}
-        held, workers = environment["resources"], environment["resources"].get("workers", 1)
-        of_each = {"cpus": held["cpus"] // workers, "gpus": held["gpus"] / workers, "workers": workers}
+        try:
+            objective = {key: resolved["search"][key] for key in asked if key in resolved["search"]}
+            held, workers = environment["resources"], environment["resources"].get("workers", 1)
+            of_each = {"cpus": held["cpus"] // workers, "gpus": held["gpus"] / workers, "workers": workers}
+        except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+            raise RunError(
+                f"{run}: must be a run folder to repeat a trial of, but its resolved.yaml or environment.json is not "
+                f"as mtsearch writes it ({type(error).__name__}: {error})"
+            ) from error
         return cls(
             name=name,
             config={**config, "name": name, "plugins": list(plugins), "search": objective, "resources": of_each},
@@ -86,7 +92,8 @@ class Repeated:
     def differences(self) -> list[tuple[str, str]]:
         """How what is here differs from what the trial ran on; numbers may differ in their last digits then."""
         here = {"python": platform.python_version()}
-        for package in self.environment["versions"]:
+        versions, hardware = (self.environment.get(part, {}) for part in ("versions", "hardware"))
+        for package in versions:
             if package not in here:
                 try:
                     here[package] = importlib.metadata.version(package)
@@ -94,10 +101,9 @@ class Repeated:
                     here[package] = "none"
         found = [
             f"{package} {version} -> {here[package]}"
-            for package, version in self.environment["versions"].items()
+            for package, version in versions.items()
             if here[package] != version
         ]
-        hardware = self.environment["hardware"]
         for key, now in (("platform", platform.platform()), ("processor", platform.processor() or platform.machine())):
             if hardware.get(key) != now:
                 found.append(f"{key} {hardware.get(key)} -> {now}")
@@ -115,5 +121,7 @@ class Repeated:
 
 
 def _plain(path: Path) -> dict[str, Any]:
-    plain: dict[str, Any] = written(parse(path.read_text(encoding="utf-8"), str(path)))
+    plain = written(parse(path.read_text(encoding="utf-8"), str(path)))
+    if not isinstance(plain, dict):
+        raise RunError(f"{path}: must be a mapping, but is {type(plain).__name__}; mtsearch did not write it so")
     return plain

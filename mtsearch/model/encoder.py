@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import re
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,8 @@ _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # no pickled weights,
 # The names under which the families keep their dropout rates.
 _DROPOUT = ("hidden_dropout_prob", "hidden_dropout", "dropout", "embedding_dropout", "mlp_dropout", "resid_pdrop")
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+
+_OWN_ATTENTIONS = (None, "eager", "sdpa", "flex_attention")
 
 # Load reports and progress bars of every trial would drown everything else.
 logging.set_verbosity_error()
@@ -61,7 +63,7 @@ def find_encoder(name: str, revision: str | None = None) -> EncoderSource:
         EncoderError: a path that is no folder, a packaged copy with other weights than expected, or a model that
             the hub does not give.
     """
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return EncoderSource(name, folder.resolve(), "folder", _weights_hash(folder))
     if name.startswith((".", "/", "~")):
@@ -186,10 +188,10 @@ def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options:
 
 
 def _refuse_kernels(config: PretrainedConfig, source: EncoderSource) -> None:
-    """An attention such as ``OWNER/NAME`` is code of the hub's, which transformers would fetch and run."""
+    """Of any attention but torch's own, transformers may fetch the code from the hub and run it."""
     for part in (config, *(getattr(config, name) for name in config.sub_configs)):
         attention = getattr(part, "_attn_implementation", None)
-        if attention is not None and not re.fullmatch(r"\w+", str(attention)):
+        if attention not in _OWN_ATTENTIONS:
             raise EncoderError(
                 f"encoder.model: {source.name!r} must bring no code, but its config.json names {attention!r} as "
                 "attn_implementation; remove that line"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from mtsearch.config.inside import is_inside
 from mtsearch.errors import RunError
@@ -50,6 +50,7 @@ EVENTS = "events.jsonl"
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOOK_SECONDS = 0.3  # is_locked holds the lock for far less
+_LONGEST_LINE = 100_000_000  # bytes; a hole in a file may stand for more than memory holds
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a line that is no event raises
 
 _PATHS = ("checkpoint", "parent_checkpoint")
@@ -410,6 +411,12 @@ def _from_line(line: bytes) -> Event:
     return kind(**values)
 
 
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one that is longer than any event, parts."""
+    while line := file.readline(_LONGEST_LINE):
+        yield line
+
+
 class EventReader:
     """Reads a run folder's events as they are written, also while another process, or machine, writes them.
 
@@ -430,7 +437,7 @@ class EventReader:
         """
         with self._path.open("rb") as file:
             file.seek(self._position)
-            for line in file:
+            for line in _lines(file):
                 try:
                     event = _from_line(line)
                 except _UNREADABLE as error:
@@ -517,7 +524,7 @@ class EventLog:
         with self._path.open("rb") as file:
             end = 0
             last = b""
-            for line in file:
+            for line in _lines(file):
                 if not line.endswith(b"\n"):
                     break
                 end += len(line)

@@ -60,7 +60,9 @@ def trial_folder(folder: Path, trial_id: str) -> Path:
 def write_text(path: Path, text: str) -> None:
     """Replace a file as a whole: whoever reads it sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.unlink(missing_ok=True)  # a crash may have left one, or a stranger a link
+    with temporary.open("x", encoding="utf-8") as file:
+        file.write(text)
     os.replace(temporary, path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def check_source(
         RunError: there is none, or its encoder, its tasks, their labels or its tags are not the trial's.
     """
     try:
-        checkpoint = _checkpoint_of(Path(source).expanduser())
+        checkpoint = _checkpoint_of(Path(os.path.expanduser(source)))
         description = read_description(checkpoint)
     except (MtsearchError, OSError, ValueError) as error:
         raise RunError(f"pruning.source: {error}") from error

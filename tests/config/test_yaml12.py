@@ -132,3 +132,10 @@ def test_what_is_dumped_reads_back_equal(value: Any) -> None:
 def test_a_scalar_on_one_line_reads_back_equal(value: Any) -> None:
     text = flow(value)
     assert plain(text) == value
+
+
+def test_many_values_are_refused_before_all_are_read() -> None:
+    with pytest.raises(
+        ConfigError, match=rf"x\.yaml:{MAX_NODES}:3: not valid YAML: it has more than {MAX_NODES:,} values"
+    ):
+        parse("- a\n" * 2_000_000, "x.yaml")

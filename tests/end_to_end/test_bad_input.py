@@ -196,7 +196,7 @@ def test_a_run_folder_without_permission(cli: Cli, write_space: WriteSpace, tmp_
     refused(cli("train", write_space(), "--runs", tmp_path / "locked"), "must be writable")
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ".hidden", ""])
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ".hidden", "", "a\nb", "\x1b[2J", "n" * 300])
 def test_a_name_that_would_leave_the_runs(cli: Cli, write_space: WriteSpace, name: str) -> None:
     refused(cli("train", write_space(), "--name", name), "--name: must be a plain name")
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mtsearch.config.trial import TrialConfig
 from mtsearch.search.checkup import versions
@@ -54,6 +57,20 @@ def test_another_build_of_the_same_version_will_do_but_no_other_version(needs: N
 def test_a_run_folder_of_its_own_is_told(needs: Needs) -> None:
     Path(needs.proof).unlink()
     assert "must be on storage that every node shares" in lacks(needs)
+
+
+def test_a_run_folder_that_is_seen_but_cannot_be_written_is_told(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    folder = Path(needs.proof).parent
+    assert lacks(needs) == f"it cannot write the run folder {folder}: Read-only file system"
+
+
+def test_a_gpu_that_torch_does_not_see_is_told(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert lacks(replace(needs, device="cuda")) == f"torch {versions()['torch']} sees no GPU there"
 
 
 def test_a_plugin_that_is_not_there_or_another_is_told(needs: Needs) -> None:

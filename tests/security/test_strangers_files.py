@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import pickle
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
+from typer.testing import CliRunner
 
 from mtsearch import api
+from mtsearch.cli import app
 from mtsearch.config.load import load_space
 from mtsearch.config.space import SearchSpace
 from mtsearch.config.trial import Encoder, TrialConfig
@@ -29,10 +32,12 @@ from mtsearch.data.source import DataSource
 from mtsearch.errors import ConfigError, DataError, EncoderError, MtsearchError, PluginError, RunError
 from mtsearch.model.encoder import find_encoder, load_encoder, load_tokenizer
 from mtsearch.repeat import Repeated
+from mtsearch.search import events
 from mtsearch.search.events import EVENTS, EventLog, read_events
 from mtsearch.search.links import refuse_links
 from mtsearch.search.results import Tables
 from mtsearch.search.state import RunState
+from mtsearch.search.stopping import ask_to_stop
 from mtsearch.search.tuner import run_search
 from mtsearch.search.warm_start import read_warm_start
 from mtsearch.training.checkpoint import load_state, load_weights
@@ -72,9 +77,9 @@ def mark(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def code(tmp_path: Path, mark: Path) -> Path:
-    """A module that leaves the mark."""
+    """A plugin that leaves the mark."""
     path = tmp_path / "strange.py"
-    path.write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
+    path.write_text(f"open({str(mark)!r}, 'w').close()\nMETRICS = ()\n", encoding="utf-8")
     return path
 
 
@@ -234,21 +239,22 @@ def test_an_encoder_s_own_code_is_not_run(encoder: Path, code: Path) -> None:
     assert not (code.parent / "code-was-run").exists()
 
 
-def name_an_attention(folder: Path) -> None:
-    """A kernel of the hub's, in ``config.json``."""
-    edit(folder / "config.json", lambda content: content.update(attn_implementation="stranger/kernel"))
+def name_an_attention(folder: Path, name: str) -> None:
+    """In ``config.json``: a kernel of the hub's, or what transformers takes from there where it is not installed."""
+    edit(folder / "config.json", lambda content: content.update(attn_implementation=name))
     if AutoConfig.from_pretrained(folder)._attn_implementation is None:
         pytest.skip("this version of transformers takes no attention from config.json")
 
 
-def test_an_encoder_cannot_have_code_fetched_for_its_attention(encoder: Path) -> None:
-    name_an_attention(encoder)
-    with pytest.raises(EncoderError, match=r"must bring no code, .* names 'stranger/kernel' as attn_implementation"):
+@pytest.mark.parametrize("name", ["stranger/kernel", "flash_attention_2"])
+def test_an_encoder_cannot_have_code_fetched_for_its_attention(encoder: Path, name: str) -> None:
+    name_an_attention(encoder, name)
+    with pytest.raises(EncoderError, match=rf"must bring no code, .* names '{name}' as attn_implementation"):
         load_encoder(find_encoder(str(encoder)), Encoder(max_length=32))
 
 
 def test_an_export_cannot_have_code_fetched_for_its_attention(export: Path) -> None:
-    name_an_attention(export)
+    name_an_attention(export, "stranger/kernel")
     vouch(export, "config.json")
     with pytest.raises(RunError, match="must bring no code"):
         api.load(export)
@@ -265,6 +271,15 @@ def test_a_run_folder_runs_no_code_by_itself(run: Path, code: Path, mark: Path) 
     shutil.copy(run / "resolved.yaml", run / "trials" / "t0000" / "config.yaml")
     with pytest.raises(RunError, match="loading it runs its code"):
         Repeated.of(tables(run), "t0000")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("place", ["trials/t0000/config.yaml", "retrained/t0000/config.yaml"])
+def test_a_recorded_config_runs_no_code_by_itself(run: Path, code: Path, mark: Path, place: str) -> None:
+    (run / place).parent.mkdir(parents=True)
+    (run / place).write_text(f"name: films\nplugins: [{code}]\n", encoding="utf-8")
+    with pytest.raises(PluginError, match="if you trust that, name it yourself"):
+        load_space(run / place)
     assert not mark.exists()
 
 
@@ -299,6 +314,23 @@ def test_a_run_that_is_started_from_names_no_code(
     edit_event(run, "suggested", config={"name": "films", "tasks": tasks, "plugins": [str(code)]})
     with pytest.raises(RunError):
         read_warm_start(run, make_space(), {})
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "plugin", ["strange_script.py", "strange_package", "strange_package.inner", "antigravity", "os"]
+)
+def test_a_space_runs_no_module_that_is_no_plugin(
+    tmp_path: Path, mark: Path, plugin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda _: mark.touch())  # what antigravity does
+    (tmp_path / "strange_package").mkdir()
+    for place in ("strange_script.py", "strange_package/__init__.py", "strange_package/inner.py"):
+        (tmp_path / place).write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
+    (tmp_path / "space.yaml").write_text(f"plugins: [{plugin}]\n", encoding="utf-8")
+    with pytest.raises(PluginError, match=r"space\.yaml:1:10: plugins: .* must define what it adds, .* it was not run"):
+        load_space(tmp_path / "space.yaml")
     assert not mark.exists()
 
 
@@ -385,6 +417,39 @@ def test_no_driver_writes_through_a_link(
     )
 
 
+@pytest.mark.parametrize("place", ["report", "report/.index.html.PID.partial"])
+def test_no_report_is_written_through_a_link(tmp_path: Path, place: str) -> None:
+    folder = write_tables(tmp_path / "films", [trial_row(0, 0.5)], [metric_row("t0000", 1, 0.5)])
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "index.html").write_text("mine", encoding="utf-8")
+    link = folder / place.replace("PID", str(os.getpid()))
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(mine if place == "report" else mine / "index.html")
+    with pytest.raises(ValueError, match="a link that leads out of it") if place == "report" else nullcontext():
+        write_report(load_run(folder))
+    assert (mine / "index.html").read_text(encoding="utf-8") == "mine"
+
+
+def test_no_request_to_stop_is_written_through_a_link(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (run / ".stop_request.json.tmp").symlink_to(tmp_path / "mine")
+    ask_to_stop(run)
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("way", ["../../mine", "link"])
+def test_a_report_shows_no_file_from_outside(tmp_path: Path, way: str) -> None:
+    folder = write_tables(
+        tmp_path / "films", [trial_row(0, 0.5, trial_id=way)], [metric_row(way, 1, 0.5), metric_row(way, 2, 0.5)]
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("my secret", encoding="utf-8")
+    (folder / "trials").mkdir()
+    (folder / "trials" / "link").symlink_to(tmp_path / "mine")
+    assert "my secret" not in write_report(load_run(folder), tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_run_folder_may_be_reached_by_a_link_and_hold_such_as_stay_in_it(run: Path, tmp_path: Path) -> None:
     (run / "wandb" / "run-1").mkdir(parents=True)
     (run / "wandb" / "latest-run").symlink_to("run-1")
@@ -443,6 +508,22 @@ def test_a_giant_space_is_refused_unread(tmp_path: Path) -> None:
         load_space(tmp_path / "space.yaml")
 
 
+@pytest.mark.parametrize("name", ["resolved.yaml", "environment.json"])
+def test_a_giant_file_of_a_run_is_refused_unread(run: Path, name: str) -> None:
+    with (tables(run) / name).open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match="is larger than 10 MB"):
+        load_run(run)
+
+
+def test_a_hole_in_the_events_takes_no_memory(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_LONGEST_LINE", 10_000)
+    with (run / EVENTS).open("ab") as file:
+        file.truncate(2**40)
+    with pytest.raises(RunError, match="every line must be an event"):
+        list(read_events(run))
+
+
 def test_nesting_without_end_is_refused(run: Path, export: Path, checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(DEEP, encoding="utf-8")
     with pytest.raises(ConfigError):
@@ -474,7 +555,24 @@ def test_a_header_that_promises_too_much_takes_no_memory(checkpoint: Path, heade
         load_weights(checkpoint, torch.nn.Linear(1, 1))
 
 
-# Pages
+# Terminals and pages
+
+
+def test_a_terminal_shows_what_a_run_says_and_obeys_none_of_it(run: Path) -> None:
+    strange = "[/x]\x1b]0;title\x07\x1b[2J"
+    (run / EVENTS).unlink()
+    story = Story().begun(trials=2).suggested(0, params={strange: strange}, tasks=strange)
+    story = story.started(0).reported(0, 1, 0.5).suggested(1).stopped(1, "failed", strange)
+    with EventLog(run) as log:
+        for event in story.events:
+            log.append(event)
+    edit_event(run, "started", node=strange)
+    tables(run)
+    for command in ("status", "watch", "top"):
+        done = CliRunner().invoke(app, [command, str(run)])
+        assert done.exit_code == 0, done.output
+        assert not {"\x1b", "\x07"} & {*done.output}, command
+        assert "[/x]" in done.output, command
 
 
 def test_a_report_shows_what_a_run_says_and_does_not_run_it(tmp_path: Path) -> None:
@@ -482,6 +580,8 @@ def test_a_report_shows_what_a_run_says_and_does_not_run_it(tmp_path: Path) -> N
     trial = trial_row(0, 0.5, trial_id=script, stop_reason=script, node=script, **{"config/optimizer.name": script})
     metrics = [metric_row(script, 1, 0.5, task=script), metric_row(script, 1, 0.5)]
     folder = write_tables(tmp_path / script.replace("/", "_"), [trial], metrics)
+    (folder / "resolved.yaml").write_text(json.dumps({"name": script, script: [script]}), encoding="utf-8")
+    (folder / "environment.json").write_text(json.dumps({script: {script: script}}), encoding="utf-8")
     page = write_report(load_run(folder), tmp_path / "report").read_text(encoding="utf-8")
     assert "alert(1)" in page
     assert "<script>alert" not in page
