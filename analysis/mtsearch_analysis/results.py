@@ -15,12 +15,14 @@ import pandas as pd
 from mtsearch_analysis import wording
 from mtsearch_analysis.load import Run, Runs, named_runs
 from mtsearch_analysis.significance import holm, paired_t_test, t_interval
+from mtsearch_analysis.tables import split_metric
 from mtsearch_analysis.task_sets import same_settings
 
 __all__ = ["config_scores", "results_table", "results_text"]
 
 _SEED = "training.seed"
-_SCORE_COLUMNS = ["config", "settings", "is_baseline", "run", "trial_id", "seed", "split", "metric", "value"]
+_OVER_TASKS = ("mean_score", "worst_task")
+_SCORE_COLUMNS = ["config", "settings", "is_baseline", "run", "trial_id", "seed", "split", "metric", "tasks", "value"]
 
 
 def config_scores(
@@ -34,7 +36,7 @@ def config_scores(
 
     Columns: ``config`` (its name), ``settings`` (those in which it differs from the baseline; empty for the baseline),
     ``is_baseline``, ``run``, ``trial_id``, ``seed``, ``split``, ``metric`` (``mean_score`` or ``task.metric``; the main
-    metric first, then the tasks') and ``value``.
+    metric first, then the tasks'), the ``tasks`` that it is over (``pos+ner`` of a ``mean_score``) and ``value``.
 
     Args:
         runs: one or several.
@@ -80,14 +82,27 @@ def _scores_of(name: str, run: Run, trials: pd.DataFrame, configs: pd.Series) ->
         sources = {split: (f"{split}/", replications) for split in ("dev", "test")}
     pieces = [
         rows[["trial_id", "seed"]].assign(
-            run=name, number=rows["trial_id"].map(numbers), split=split, metric=metric, value=rows[prefix + metric]
+            run=name,
+            number=rows["trial_id"].map(numbers),
+            split=split,
+            metric=metric,
+            tasks=_tasks_of(metric, run, rows),
+            value=rows[prefix + metric],
         )
         for split, (prefix, rows) in sources.items()
         for metric in metrics
         if prefix + metric in rows
     ]
-    columns = ["trial_id", "seed", "run", "number", "split", "metric", "value"]
+    columns = ["trial_id", "seed", "run", "number", "split", "metric", "tasks", "value"]
     return pd.concat(pieces, ignore_index=True).dropna(subset="value") if pieces else pd.DataFrame(columns=columns)
+
+
+def _tasks_of(metric: str, run: Run, rows: pd.DataFrame) -> str | pd.Series:
+    """What a metric is over: scores over other tasks cannot be compared with it."""
+    if metric not in _OVER_TASKS:
+        return split_metric(metric)[0]
+    scored_tasks = run.objective.scored_tasks
+    return rows["tasks"].fillna("") if scored_tasks is None else "+".join(scored_tasks)
 
 
 def _trial(trials: pd.DataFrame, name: str) -> int:
@@ -154,12 +169,12 @@ def results_table(
 ) -> pd.DataFrame:
     """A row for each config, split and metric: its mean over seeds, and how it differs from the baseline.
 
-    Columns: ``config``, ``settings``, ``is_baseline``, ``split`` and ``metric`` as in :func:`config_scores`;
+    Columns: ``config``, ``settings``, ``is_baseline``, ``split``, ``metric`` and ``tasks`` as in :func:`config_scores`;
     ``num_seeds``, their ``mean`` and standard deviation ``sd``, from ``low`` to ``high`` the t interval of the mean;
     ``num_pairs`` of seeds that the baseline has too, the mean ``difference`` over these, from ``difference_low`` to
     ``difference_high`` its t interval, ``p`` of the paired t test, ``p_holm`` corrected for all configs and metrics
-    of that split, and ``verdict``: "better", "worse", "within noise", with one pair "unknown", empty for the
-    baseline.
+    of that split, and ``verdict``: "better", "worse", "within noise", with less than two pairs "unknown", empty for
+    the baseline. A score over other tasks than the baseline's is paired with none.
 
     Args:
         runs: one or several.
@@ -176,11 +191,13 @@ def results_table(
         scores = scores[scores["metric"].isin(metrics)]
     directions = {name: run.direction_of(name) for run in named_runs(runs).values() for name in set(scores["metric"])}
     rows = []
-    keys = ["config", "settings", "is_baseline", "split", "metric"]
+    keys = ["config", "settings", "is_baseline", "split", "metric", "tasks"]
+    measured = ["split", "metric", "tasks"]
     by_seed = scores.groupby([*keys, "seed"], sort=False)["value"].mean().reset_index("seed")
-    of_baseline = by_seed[by_seed.index.get_level_values("is_baseline")]
+    baselines = by_seed[by_seed.index.get_level_values("is_baseline")]
+    of_baseline = {place: group.set_index("seed")["value"] for place, group in baselines.groupby(level=measured)}
     for key, group in by_seed.groupby(level=keys, sort=False):
-        *_, is_baseline, split, metric = key
+        _, _, is_baseline, *what = key
         values = group.set_index("seed")["value"]
         low, high = t_interval(values, confidence)
         row = {
@@ -193,8 +210,7 @@ def results_table(
             "p": math.nan,
         }
         if not is_baseline:
-            same = of_baseline.xs((split, metric), level=("split", "metric")).set_index("seed")["value"]
-            differences = (values - same).dropna()
+            differences = (values - of_baseline.get(tuple(what), values.iloc[:0])).dropna()
             row |= {"num_pairs": len(differences), "difference": differences.mean(), "p": paired_t_test(differences)}
             row |= dict(zip(("difference_low", "difference_high"), t_interval(differences, confidence), strict=True))
         rows.append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,33 @@ def test_a_baseline_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> 
     run = run_of(tmp_path / "x", trial(0, 0.5), trial(1, 0.5, status="pruned"))
     with pytest.raises(ValueError, match=r"no completed trial 't0001'; the first ones are x/t0000"):
         results_table(run, baseline="t0001")
+
+
+def test_scores_over_different_tasks_are_not_compared(tmp_path: Path) -> None:
+    rows = [
+        trial_row(
+            2 * i + has_both,
+            0.5,
+            tasks="a+b" if has_both else "a",
+            seed=seed,
+            **{"best/mean_score": 0.5 + 0.2 * has_both, "best/a.accuracy": 0.5 + 0.1 * has_both + 0.01 * i},
+            **({"best/b.loss": 1.0} if has_both else {}),
+            **{"config/tasks.b.kind": "ner" if has_both else None, "config/training.seed": seed},
+        )
+        for i, seed in enumerate((13, 14))
+        for has_both in (False, True)
+    ]
+    run = run_of(tmp_path, *rows)
+    table = results_table(run)
+    other = table[~table["is_baseline"]].set_index("metric")
+    assert other["tasks"].to_dict() == {"mean_score": "a+b", "a.accuracy": "a", "b.loss": "b"}
+    assert other["num_pairs"].to_dict() == {"mean_score": 0, "a.accuracy": 2, "b.loss": 0}
+    assert other.loc["a.accuracy", "difference"] == pytest.approx(0.1)
+    assert other["verdict"].to_dict() == {"mean_score": "unknown", "a.accuracy": "better", "b.loss": "unknown"}
+    assert results_text(table).count("\n") == 4
+    scored = replace(OBJECTIVE, scored_tasks=("a",))  # what mean_score is over does not depend on a trial's tasks
+    table = results_table(load_run(write_tables(tmp_path / "scored", rows, [], scored)), metrics=["mean_score"])
+    assert table["num_pairs"].tolist() == [pd.NA, 2]
 
 
 def test_only_completed_trials_count(tmp_path: Path) -> None:
