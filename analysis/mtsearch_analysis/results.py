@@ -6,6 +6,7 @@ Trials of one run or of several whose settings differ in nothing but ``training.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
@@ -130,7 +131,7 @@ def _differences(configs: pd.DataFrame, baseline: int) -> dict[int, str]:
         differing = [name for name in row.index if not _equal(row[name], own[name])]
         whole[number] = {name: wording.setting(row[name]) for name in differing}
         short[number] = ", ".join(_shortened(differing, row, own))
-    twice = {text for text in short.values() if list(short.values()).count(text) > 1}
+    twice = {text for text, times in Counter(short.values()).items() if times > 1}
     return {
         number: ", ".join(f"{name}={value}" for name, value in whole[number].items()) if text in twice else text
         for number, text in short.items()
