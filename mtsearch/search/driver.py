@@ -37,6 +37,7 @@ from mtsearch.search.observer import Observer
 from mtsearch.search.population import Population
 from mtsearch.search.proposals import Proposal, Proposals, trial_name
 from mtsearch.search.results import Tables, retain, retain_attempt, write_trial_config
+from mtsearch.search.silence import Silence
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.trial import TOLD, Assignment
 from mtsearch.training.preflight import DataHashes
@@ -45,7 +46,6 @@ from mtsearch.training.report import Objective
 __all__ = ["Driver", "Footprint", "enough_trials", "finished_because", "goal_reached", "over"]
 
 _MOST_INFEASIBLE_IN_A_ROW = 100
-_LEAST_HANG_SECONDS = 3600.0  # of search.hang_limit auto
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 2.0, 60.0
 
 
@@ -155,9 +155,7 @@ class Driver:
         self._waiting = deque(trial.trial_id for trial in state.open)
         self._outcomes: dict[str, tuple[str, str]] = {}
         self._causes: dict[str, Cause] = {}
-        self._heard: dict[str, float] = {}
-        self._waits: dict[str, float] = {}
-        self._longest_wait: float | None = None
+        self._silence = Silence[str](space.search.hang_limit)
         self._failures_in_a_row = 0
         self._data_hashes = dict(data_hashes)
         self._warnings: SimpleQueue[str] = SimpleQueue() if warnings is None else warnings
@@ -207,7 +205,6 @@ class Driver:
             self._outcomes[trial_id] = ("running", "")
             trial = self.state.trials[trial_id]
             write_trial_config(self._folder, trial_id, trial.config)
-        self._waits[trial_id] = self._wait_seconds(trial)
         return trial_id, self.assignment(trial)
 
     def _suggest(self) -> str | None:
@@ -297,8 +294,7 @@ class Driver:
 
     def _take_in(self, trial_id: str, result: Mapping[str, Any]) -> None:
         now = time.time()
-        waited = self.hear_of(trial_id)
-        self._waits.pop(trial_id, None)
+        waited = self._silence.hear(trial_id)
         if result["outcome"] == "started":
             self.record(Started(time=now, trial_id=trial_id, attempt=result["attempt"], node=result["node"]))
             return
@@ -313,7 +309,7 @@ class Driver:
             self._check_data(trial, told["data"])
         if told["report"]["evaluation"] <= trial.evaluation:
             return  # told once more after an interruption
-        self._longest_wait = max(waited, self._longest_wait or 0.0)
+        self._silence.learn(waited)
         self.record(
             Reported(
                 time=now,
@@ -328,30 +324,13 @@ class Driver:
         if trial.attempts > 1:
             retain_attempt(self._folder, trial)
 
-    def hear_of(self, trial_id: str) -> float:
-        """A trial's worker has begun, or has said something; gives the seconds since it did before."""
-        now = time.monotonic()
-        before = self._heard.get(trial_id, now)
-        self._heard[trial_id] = now
-        return now - before
+    def hear_of(self, trial_id: str) -> None:
+        """A trial's worker has begun."""
+        self._silence.begin(trial_id, self._wait_seconds(self.state.trials[trial_id]))
 
     def hung(self) -> dict[str, str]:
         """The trials whose workers have said nothing for too long, and since when, in words."""
-        limit = self._space.search.hang_limit
-        if limit == "auto":
-            limit = None if self._longest_wait is None else max(_LEAST_HANG_SECONDS, 20 * self._longest_wait)
-        if limit is None:
-            return {}
-        now = time.monotonic()
-        silent = {
-            trial_id: seconds
-            for trial_id, heard in self._heard.items()
-            if (seconds := now - heard) > limit + self._waits.get(trial_id, 0.0)
-        }
-        return {
-            trial_id: f"its worker said nothing for {seconds:.0f} s and was killed (search.hang_limit: {limit:g} s)"
-            for trial_id, seconds in silent.items()
-        }
+        return self._silence.hung()
 
     def _check_data(self, trial: TrialState, data: Mapping[str, Mapping[str, str]]) -> None:
         for task, found in data.items():
@@ -390,6 +369,7 @@ class Driver:
 
     def ended(self, trial_id: str) -> None:
         """A trial has stopped: by itself, or because the trial scheduler wants no more of it."""
+        self._silence.end(trial_id)
         outcome, reason = self._outcomes[trial_id]
         with self._faults_kept():
             if outcome == "running":
@@ -422,6 +402,7 @@ class Driver:
 
     def died(self, trial_id: str, cause: Cause, reason: str) -> None:
         """A trial's worker has gone."""
+        self._silence.end(trial_id)
         self._causes.pop(trial_id, None)
         with self._faults_kept():
             self._failed(trial_id, cause, reason)
@@ -452,7 +433,7 @@ class Driver:
                 self._stop_trial(trial_id, "failed", reason)
 
     def _retry(self, trial: TrialState, reason: str, micro_batch_size: int | None) -> None:
-        self._forget(trial.trial_id)
+        self._outcomes.pop(trial.trial_id, None)
         self.record(
             Retried(
                 time=time.time(),
@@ -464,11 +445,6 @@ class Driver:
         )
         self._waiting.appendleft(trial.trial_id)
 
-    def _forget(self, trial_id: str) -> None:
-        """No worker has this trial any more."""
-        self._outcomes.pop(trial_id, None)
-        self._heard.pop(trial_id, None)
-
     def interrupt(self) -> None:
         """The running trials have been stopped where they were."""
         waiting = [trial_id for trial_id in self._waiting if self.state.trials[trial_id].status == "running"]
@@ -476,7 +452,7 @@ class Driver:
             self._stop_trial(trial_id, "interrupted", self.stop_reason or "the search ended")
 
     def _stop_trial(self, trial_id: str, status: StopStatus, reason: str) -> None:
-        self._forget(trial_id)
+        self._outcomes.pop(trial_id, None)
         self.record(Stopped(time=time.time(), trial_id=trial_id, status=status, reason=reason))
         self._proposals.tell(self.state.trials[trial_id])
         self._with_weights = self._retain([*self._with_weights, self.state.trials[trial_id]])

@@ -20,7 +20,7 @@ from ray.tune.experiment import Trial
 
 from mtsearch.errors import MtsearchError
 
-__all__ = ["Cause", "cause_of", "death_of", "halved", "memory_deaths_as_deaths", "reason_of"]
+__all__ = ["Cause", "cause_of", "death_in", "death_of", "halved", "memory_deaths_as_deaths", "reason_of"]
 
 Cause = Literal["trial", "surroundings", "memory", "disk"]
 """Whose doing a failure was.
@@ -113,7 +113,11 @@ def death_of(trial: Trial) -> tuple[Cause, str]:
     # Not get_error, which looks where Ray would have copied the file to by the end of the search.
     path = trial.error_file
     failures = Path(path).read_text(encoding="utf-8", errors="replace") if path and Path(path).is_file() else ""
-    text = failures.rpartition("Failure # ")[2].partition("\n")[2]
+    return death_in(failures.rpartition("Failure # ")[2].partition("\n")[2])
+
+
+def death_in(text: str) -> tuple[Cause, str]:
+    """Why a worker died, from Ray's words for it."""
     if "running low on memory" in text:  # Ray's memory monitor, before the kernel would
         used = re.search(r"was (\S+ used / \S+ limit)", text)
         return (

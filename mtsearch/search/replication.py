@@ -21,7 +21,6 @@ import os
 import platform
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,9 +28,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from statistics import fmean
 from typing import Any
-
-import ray
-from ray.exceptions import RayError, RayTaskError
 
 from mtsearch.config.search import Replicate
 from mtsearch.config.space import Infeasible, SearchSpace
@@ -58,6 +54,7 @@ from mtsearch.search.results import Tables, write_config
 from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState, TrialState
 from mtsearch.search.stopping import drop_request, stop_requests
+from mtsearch.search.trainings import Death, run_trainings
 from mtsearch.search.trial import TOLD, Assignment, attempts
 from mtsearch.training.preflight import DataHashes
 from mtsearch.training.report import Objective
@@ -416,9 +413,21 @@ def replicate(
     ranks = {one.config_id: one.rank for one in whole if one.rank is not None}
     host, pid = platform.node(), os.getpid()
     record(ReplicationStarted(time=time.time(), ranks=ranks, start=start, host=host, pid=pid))
+
+    def warn(which: tuple[Contestant, int], text: str) -> None:
+        one, seed = which
+        record(Warned(time=time.time(), text=f"{one.config_id} with seed {seed}: {text}"))
+
     for missing in _missing(state, space, asked):
-        for one, seed, result in _trained(missing, space, folder, footprint, data_root, interrupted):
-            for task, found in result["data"].items():
+        assignments = (
+            ((one, seed), _assignment(one, seed, space, folder, footprint, data_root)) for one, seed in missing
+        )
+        for (one, seed), last in run_trainings(
+            train_and_score, assignments, space.search, footprint.concurrency, interrupted, warn
+        ):
+            if isinstance(last, Death):
+                last = _ended("failed", last.reason, may_pass=last.cause in _PASSING)
+            for task, found in last["data"].items():
                 key = task, json.dumps(one.config["tasks"][task]["data"], sort_keys=True)
                 _check_data(key, known.setdefault(key, found["hash"]), found["hash"], found["where"])
             replicated = Replicated(
@@ -429,7 +438,7 @@ def replicate(
                 config=one.with_seed(seed),
                 seed=seed,
                 gpus=footprint.gpus,
-                **{name: value for name, value in result.items() if name != "data"},
+                **{name: value for name, value in last.items() if name != "data"},
             )
             record(replicated)
             if _is_done(replicated):
@@ -438,83 +447,59 @@ def replicate(
             return
 
 
-def _trained(
-    missing: Sequence[tuple[Contestant, int]],
-    space: SearchSpace,
-    folder: Path,
-    footprint: Footprint,
-    data_root: Path | None,
-    interrupted: Sequence[str],
-) -> Iterator[tuple[Contestant, int, dict[str, Any]]]:
-    """Each training as it ends, as many at a time as there is room for."""
-    task = ray.remote(train_and_score).options(
-        num_cpus=footprint.cpus, num_gpus=footprint.gpus, max_retries=space.search.max_retries
+def _assignment(
+    one: Contestant, seed: int, space: SearchSpace, folder: Path, footprint: Footprint, data_root: Path | None
+) -> Assignment:
+    """What a worker is to do, whose config is written first."""
+    config, place = one.with_seed(seed), _place(one.config_id, seed)
+    write_config(folder / place, config)
+    return Assignment(
+        run_folder=str(folder),
+        place=place,
+        config={**config, "plugins": list(space.plugins)},  # no code but what was named
+        data_root=str(data_root) if data_root else None,
+        cpus=footprint.cpus,
+        gpus=footprint.gpus,
+        workers=footprint.workers,
+        objective=one.objective(space),
+        micro_batch_size=one.micro_batch_size,
     )
-    waiting, running = deque(missing), dict[Any, tuple[Contestant, int]]()
-    try:
-        while (waiting or running) and not interrupted:
-            while waiting and len(running) < footprint.concurrency:
-                one, seed = waiting.popleft()
-                config = one.with_seed(seed)
-                place = _place(one.config_id, seed)
-                write_config(folder / place, config)
-                assignment = Assignment(
-                    run_folder=str(folder),
-                    place=place,
-                    config={**config, "plugins": list(space.plugins)},  # no code but what was named
-                    data_root=str(data_root) if data_root else None,
-                    cpus=footprint.cpus,
-                    gpus=footprint.gpus,
-                    workers=footprint.workers,
-                    objective=one.objective(space),
-                    micro_batch_size=one.micro_batch_size,
-                )
-                running[task.remote(assignment)] = one, seed
-            for reference in ray.wait(list(running), timeout=0.2)[0]:
-                one, seed = running.pop(reference)
-                try:
-                    yield one, seed, ray.get(reference)
-                except RayError as error:
-                    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-                    reason = f"its worker failed: {lines[-1] if lines else type(error).__name__}"
-                    # What is raised there is told in another way, unless the worker could not even begin.
-                    yield one, seed, _ended("failed", reason, may_pass=not isinstance(error, RayTaskError))
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
 
 
-def train_and_score(assignment: Assignment) -> dict[str, Any]:
+def train_and_score(assignment: Assignment) -> Iterator[dict[str, Any]]:
     """Run a training to its end, and score its best evaluation on test; in a worker.
 
-    Returns:
-        The values of :class:`mtsearch.search.events.Replicated` from ``status`` on, and ``data`` as a trial tells it.
+    Gives what is said of the training, and last the values of :class:`mtsearch.search.events.Replicated` from
+    ``status`` on, with ``data`` as a trial tells it.
     """
-    try:
-        return _train_and_score(assignment)
-    except Exception as error:
-        return _failed(error)
-
-
-def _train_and_score(assignment: Assignment) -> dict[str, Any]:
-    from mtsearch.training.scoring import score
-    from mtsearch.training.trained import TrainedModel
-
     place = Path(assignment.run_folder) / assignment.place
     told_file = place / _TOLD_FILE
     data: dict[str, dict[str, str]] = {}
-    with closing(attempts(assignment)) as results:
-        for result in results:
-            if result["outcome"] == "started":
-                told_file = place / f"attempt-{result['attempt']}" / _TOLD_FILE
-            elif TOLD in result:
-                # An attempt that goes on from a checkpoint tells that one alone of those before it.
-                with told_file.open("a", encoding="utf-8") as file:
-                    file.write(result[TOLD] + "\n")
-                data = json.loads(result[TOLD])["data"] or data
+    result: dict[str, Any] = {}
+    try:
+        with closing(attempts(assignment)) as results:
+            for result in results:
+                if result["outcome"] == "started":
+                    told_file = place / f"attempt-{result['attempt']}" / _TOLD_FILE
+                elif TOLD in result:
+                    # An attempt that goes on from a checkpoint tells that one alone of those before it.
+                    with told_file.open("a", encoding="utf-8") as file:
+                        file.write(result[TOLD] + "\n")
+                    data = json.loads(result[TOLD])["data"] or data
+                yield result
+        yield _scored(assignment, result, data)
+    except Exception as error:
+        yield _failed(error)
+
+
+def _scored(assignment: Assignment, result: Mapping[str, Any], data: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """What a training has come to whose last word is ``result``."""
+    from mtsearch.training.scoring import score
+    from mtsearch.training.trained import TrainedModel
+
     if result["outcome"] == "failed":
         return _ended("failed", result["reason"], may_pass=result["cause"] in _PASSING)
-    told = _told(place)
+    told = _told(Path(assignment.run_folder) / assignment.place)
     last = told[max(told)]["report"]
     ended = _ended(
         "completed" if result["outcome"] == "finished" else "diverged",

@@ -206,13 +206,13 @@ def attempts(assignment: Assignment) -> Generator[dict[str, Any]]:
             yield result
 
 
-def train_until(assignment: Assignment, evaluation: int) -> dict[str, Any]:
-    """Run a trial up to an evaluation, or to its end if that comes first; gives the last thing it said."""
+def train_until(assignment: Assignment, evaluation: int) -> Iterator[dict[str, Any]]:
+    """Run a trial up to an evaluation, or to its end if that comes first; gives what is said."""
     with closing(attempts(assignment)) as results:
         for result in results:
-            if result.get(DONE) or result.get("evaluation", 0) >= evaluation:
-                break
-    return result
+            yield result
+            if result.get("evaluation", 0) >= evaluation:
+                return
 
 
 def _claim(place: Path) -> int:

@@ -15,13 +15,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import ray
 from ray import tune
-from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.result import DONE
 from ray.tune.schedulers import TrialScheduler
@@ -29,6 +28,7 @@ from ray.tune.schedulers import TrialScheduler
 from mtsearch.config.load import load_space
 from mtsearch.config.rungs import most_evaluations, rungs_of
 from mtsearch.config.schedulers import Asha, Pbt
+from mtsearch.config.search import SearchConfig
 from mtsearch.config.space import SearchSpace, diff
 from mtsearch.config.urls import without_passwords
 from mtsearch.errors import ConfigError, MtsearchError, RunError
@@ -44,8 +44,8 @@ from mtsearch.search.cluster import (
 )
 from mtsearch.search.copies import Copies
 from mtsearch.search.driver import Driver, Footprint, finished_because, goal_reached, over
-from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, read_events
-from mtsearch.search.faults import memory_deaths_as_deaths, reason_of
+from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, Warned, read_events
+from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.gauges import Gauges
 from mtsearch.search.links import refuse_links
 from mtsearch.search.mirror import StudyMirror
@@ -60,6 +60,7 @@ from mtsearch.search.signals import stop_signals
 from mtsearch.search.state import RunState
 from mtsearch.search.stopping import drop_request, stop_requests
 from mtsearch.search.trackers import Tracking
+from mtsearch.search.trainings import Death, run_trainings
 from mtsearch.search.trial import TOLD, Trial, attempt, train_until
 from mtsearch.search.warm_start import read_warm_start
 from mtsearch.training.preflight import DataHashes
@@ -272,7 +273,7 @@ def run_search(
                             and finished_because(state, space)
                             and not signals
                         ):
-                            _retrain(driver, folder, signals)
+                            _retrain(driver, space.search, folder, signals)
                         asked = space.search.replicate
                         if (
                             asked is not None
@@ -498,7 +499,7 @@ def _train_in_turn(driver: Driver) -> None:
         raise driver.fault
 
 
-def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
+def _retrain(driver: Driver, search: SearchConfig, folder: Path, interrupted: Sequence[str]) -> None:
     """Train the winner once more, on train and dev, for as many evaluations as its best score took.
 
     A schedule of updates is that of the search; ``plateau`` may cut later, since dev is now trained on.
@@ -513,23 +514,20 @@ def _retrain(driver: Driver, folder: Path, interrupted: Sequence[str]) -> None:
         config={**winner.config, "training": training},
         train_on=("train", "dev"),
     )
-    task = ray.remote(train_until).options(
-        num_cpus=assignment.cpus, num_gpus=assignment.gpus, max_retries=driver.max_retries
-    )
-    reference = task.remote(assignment, winner.best_evaluation)
-    while not ray.wait([reference], timeout=0.2)[0]:
-        if interrupted:
-            ray.cancel(reference, force=True)
-            return
     failed = f"{folder / 'retrained'}: training the winner {winner.trial_id} once more failed"
-    try:
-        result = ray.get(reference)
-    except RayError as error:
-        raise RunError(f"{failed}: {reason_of(error)}; the same command tries it again") from error
-    if TOLD not in result:
-        raise RunError(f"{failed}: {result['reason']}")
-    checkpoint = json.loads(result[TOLD])["checkpoint"]
-    driver.record(Retrained(time=time.time(), trial_id=winner.trial_id, checkpoint=checkpoint))
+
+    def warn(trial_id: str, text: str) -> None:
+        driver.record(Warned(time=time.time(), text=f"training the winner {trial_id} once more: {text}"))
+
+    once = [(winner.trial_id, assignment)]
+    until_then = partial(train_until, evaluation=winner.best_evaluation)
+    for trial_id, last in run_trainings(until_then, once, search, 1, interrupted, warn):
+        if isinstance(last, Death):
+            raise RunError(f"{failed}: {last.reason}; the same command tries it again")
+        if TOLD not in last:
+            raise RunError(f"{failed}: {last['reason']}")
+        checkpoint = json.loads(last[TOLD])["checkpoint"]
+        driver.record(Retrained(time=time.time(), trial_id=trial_id, checkpoint=checkpoint))
 
 
 @contextmanager

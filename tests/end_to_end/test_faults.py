@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mtsearch.errors import RunError
-from mtsearch.search.events import EVENTS, EventLog, Reported, Retried, Started, Stopped, read_events
+from mtsearch.search.events import EVENTS, EventLog, Reported, Retrained, Retried, Started, Stopped, Warned, read_events
 from mtsearch.search.proposals import JOURNAL
 from mtsearch.search.state import fold
 from tests.end_to_end.faulty import (
@@ -159,6 +159,35 @@ def test_a_worker_that_dies_one_that_hangs_and_storage_that_fails_cost_no_trial_
     assert_same_tables(folder, undisturbed[0])
     assert_sound(folder)
     assert_no_evaluation_was_repeated(folder)
+
+
+def test_the_winner_s_own_training_that_hangs_and_a_replication_that_dies_are_tried_again(
+    begin: Begin, config: dict[str, Any], tmp_path: Path
+) -> None:
+    search = {
+        "trials": 1,
+        "scheduler": {"name": "none"},
+        "algorithm": {"name": "random"},
+        "retrain_best": True,
+        "replicate": {"top": 1, "seeds": 1, "singles": False},
+        "hang_limit": "60s",
+    }
+    task = {"kind": "classification", "data": "sst5", "metrics": ["accuracy", "suffering"]}
+    optimizer = {"name": "adamw", "lr": {"loguniform": [1e-3, 1e-2]}}
+    space = write_space(tmp_path / "space.yaml", config, tasks={"mood": task}, optimizer=optimizer, search=search)
+    folder = tmp_path / "runs" / "tiny"
+    begun = begin(space, seconds=1)
+    for kind, fault in ((Stopped, "hang"), (Retrained, "death")):
+        begun.wait_for(folder, lambda events, kind=kind: any(isinstance(event, kind) for event in events))  # type: ignore[misc]
+        (tmp_path / fault).touch()
+    assert begun.wait() == 0, begun.said
+    assert begun.left_behind() == []
+    warned = [event.text for event in read_events(folder) if isinstance(event, Warned)]
+    assert len(warned) == 2, warned
+    assert warned[0].startswith("training the winner t0000 once more: its worker said nothing for ")
+    assert " with seed 101: its worker died: " in warned[1]
+    assert all(text in begun.said for text in warned)
+    assert set(pd.read_parquet(folder / "replications.parquet")["status"]) == {"completed"}
 
 
 def test_a_full_disk_is_one_line_and_the_search_goes_on_when_there_is_room(

@@ -13,8 +13,10 @@ from mtsearch.config.rungs import draw_bracket
 from mtsearch.config.schedulers import Hyperband
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, DataError, RunError
+from mtsearch.search import silence
 from mtsearch.search.driver import Driver, Footprint, finished_because
 from mtsearch.search.events import Event, EventLog, Infeasible, RunStarted, Suggested, read_events
+from mtsearch.search.faults import Cause
 from mtsearch.search.population import Successor
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.results import Tables
@@ -481,10 +483,8 @@ def test_a_worker_that_was_cut_off_and_comes_back_is_not_listened_to(begin: Call
 def test_a_trial_that_says_nothing_for_too_long_hangs(
     begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mtsearch.search import driver as module
-
     clock = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(silence.time, "monotonic", lambda: clock)
     drive = begin({"hang_limit": "1m"})
     silent, busy = drive.start(), drive.start()
     clock = 50.0
@@ -499,10 +499,8 @@ def test_a_trial_that_says_nothing_for_too_long_hangs(
 def test_what_waits_before_it_is_tried_again_does_not_hang(
     begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mtsearch.search import driver as module
-
     clock = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(silence.time, "monotonic", lambda: clock)
     drive = begin({"hang_limit": "30s", "max_retries": 5})
     trial_id = drive.start()
     for wait in (2.0, 8.0, 32.0, 60.0, 60.0):
@@ -517,13 +515,29 @@ def test_what_waits_before_it_is_tried_again_does_not_hang(
     assert list(drive.driver.hung()) == [trial_id]
 
 
+@pytest.mark.parametrize("cause", ["disk", "surroundings"])
+def test_a_trial_whose_worker_is_gone_when_the_search_is_to_stop_does_not_hang(
+    begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch, cause: Cause
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(silence.time, "monotonic", lambda: clock)
+    drive = begin({"hang_limit": "30s"})
+    killed, failed = drive.start(), drive.start()
+    clock = 31.0
+    assert list(drive.driver.hung()) == [killed, failed]
+    drive.driver.stop("stopped by SIGINT")
+    drive.driver.died(killed, cause, "it hung")
+    drive.fail(failed, cause)
+    assert drive.driver.hung() == {}
+    drive.driver.interrupt()
+    assert drive.state.counts() == {"interrupted": 2}
+
+
 def test_how_long_a_trial_may_be_silent_is_learned_from_those_before_it(
     begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mtsearch.search import driver as module
-
     clock = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(silence.time, "monotonic", lambda: clock)
     drive = begin()
     first, second = drive.start(), drive.start()
     clock = 1e6

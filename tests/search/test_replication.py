@@ -237,8 +237,14 @@ def assigned(
     return assign
 
 
+def last_word(assignment: Assignment) -> dict[str, Any]:
+    """What a training comes to."""
+    *_, last = train_and_score(assignment)
+    return last
+
+
 def test_the_best_evaluation_on_dev_is_scored_on_test(assigned: Callable[..., Assignment]) -> None:
-    ended = train_and_score(assigned(training={"epochs": 2}))
+    ended = last_word(assigned(training={"epochs": 2}))
     assert (ended["status"], ended["evaluations"]) == ("completed", 2)
     assert ended["test"].keys() == {"mean_score", "worst_task", "paraphrase.accuracy", "paraphrase.macro_f1"}
     assert ended["test"]["mean_score"] == ended["test"]["paraphrase.accuracy"]  # the only task with a test split
@@ -252,7 +258,7 @@ def test_a_training_that_was_cut_off_comes_to_the_numbers_of_one_that_was_not(
 ) -> None:
     # A rate that is soon too high: the best evaluation may lie before the interruption.
     assignment = assigned(training={"epochs": 3}, optimizer={"name": "adamw", "lr": 0.05})
-    whole = train_and_score(replace(assignment, place="replications/x/whole"))
+    whole = last_word(replace(assignment, place="replications/x/whole"))
     cut = replace(assignment, place="replications/x/cut")
 
     attempts = replication.attempts
@@ -264,13 +270,13 @@ def test_a_training_that_was_cut_off_comes_to_the_numbers_of_one_that_was_not(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replication, "attempts", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_and_score(cut)
-    resumed = train_and_score(cut)
+            last_word(cut)
+    resumed = last_word(cut)
     assert {**resumed, "seconds": 0, "data": {}} == {**whole, "seconds": 0, "data": {}}
 
 
 def test_what_a_training_raises_is_its_reason(assigned: Callable[..., Assignment], saboteur: Path) -> None:
-    ended = train_and_score(assigned(plugins=[str(saboteur)], optimizer={"name": "saboteur", "how": "raise"}))
+    ended = last_word(assigned(plugins=[str(saboteur)], optimizer={"name": "saboteur", "how": "raise"}))
     assert ended["status"] == "failed"
     assert "boom" in ended["reason"]
     assert ended["dev"] == ended["test"] == {}
@@ -287,16 +293,16 @@ def test_what_may_pass_is_told_from_what_may_not(
         raise error
 
     monkeypatch.setattr("mtsearch.training.parts.build", lambda *_, **__: raise_error())
-    in_training = train_and_score(assigned())
+    in_training = last_word(assigned())
     monkeypatch.setattr(replication, "_told", raise_error)
     monkeypatch.setattr(replication, "attempts", lambda _: (told for told in [{"outcome": "finished", "reason": ""}]))
-    in_scoring = train_and_score(assigned())
+    in_scoring = last_word(assigned())
     for ended in (in_training, in_scoring):
         assert (ended["status"], ended["may_pass"]) == ("failed", may_pass)
 
 
 def test_a_training_that_diverges_at_once_has_no_score(assigned: Callable[..., Assignment], saboteur: Path) -> None:
-    ended = train_and_score(assigned(plugins=[str(saboteur)], optimizer={"name": "saboteur", "how": "diverge"}))
+    ended = last_word(assigned(plugins=[str(saboteur)], optimizer={"name": "saboteur", "how": "diverge"}))
     assert ended["status"] == "diverged"
     assert (ended["dev"], ended["test"], ended["best_epoch"], ended["evaluations"]) == ({}, {}, None, 0)
 

@@ -184,7 +184,7 @@ def test_two_workers_never_share_an_attempts_folder(assign: Callable[..., Assign
 
 
 def test_training_until_an_evaluation_stops_there(assign: Callable[..., Assignment]) -> None:
-    result = train_until(assign(train_on=("train", "dev"), training={"epochs": 3}), 2)
+    *_, result = train_until(assign(train_on=("train", "dev"), training={"epochs": 3}), 2)
     assert (result["evaluation"], result["outcome"]) == (2, "running")
     assert told(result)["report"]["examples_seen"] > 2 * 3 * 48
 
