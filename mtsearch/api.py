@@ -63,8 +63,9 @@ def search(
         name: of the run folder under ``runs``; None takes the space's.
         runs: the folder of run folders.
         data: the folder of data sets; None takes ``MTSEARCH_DATA``, and without that the hub or the sample corpus.
-        more_trials: so many more than the space asks for, to go on with a finished search.
-        more_seconds: so much more time than the space grants, to go on with a search whose time is spent.
+        more_trials: so many more than the search had when it was last finished, or than the space asks for. Asked for
+            again before they are done, it adds none.
+        more_seconds: so much more time than it had taken when its time was last spent, or than the space grants.
         warm_start: an earlier run's folder: its best points are tried first, and its trials are told to the search
             algorithm where the spaces agree.
         address: of a Ray cluster; None starts Ray here, unless a connection exists.
@@ -78,6 +79,7 @@ def search(
     Raises:
         MtsearchError: anything that a person has to put right, in one line.
     """
+    from mtsearch.search.extension import Request, refuse_run
     from mtsearch.search.readiness import Readiness
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
@@ -86,6 +88,7 @@ def search(
 
     loaded, text = _loaded(space, overrides)
     folder = run_folder(runs, loaded.name if name is None else name)
+    refuse_run(loaded, folder, Request(more_trials, more_seconds))
     root = data_folder(data)
     objective = Objective.of(loaded.search)
     configs = _one_at_a_time(loaded)
@@ -254,6 +257,7 @@ def train(
     from mtsearch.config.schedulers import NoScheduler
     from mtsearch.config.search import Resources, SearchConfig
     from mtsearch.search.cluster import this_machine
+    from mtsearch.search.extension import Request, refuse_run
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
     from mtsearch.training.preflight import preflight
@@ -276,6 +280,7 @@ def train(
     )
     one = replace(loaded, search=search, resources=resources)
     folder = run_folder(runs, loaded.name if name is None else name)
+    refuse_run(one, folder, Request(in_process=True))
     root = data_folder(data)
     place = Place(None, root, device="cuda" if resources.gpus else "cpu")
     hashes = preflight([single], place, objective, say or _unheard)

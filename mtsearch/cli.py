@@ -60,8 +60,10 @@ def run(
     name: NameOption = None,
     data: DataOption = None,
     runs: RunsOption = Path("runs"),
-    trials: Annotated[str | None, typer.Option(metavar="+N", help="So many trials more than before.")] = None,
-    time: Annotated[str | None, typer.Option(metavar="+T", help="So much more time, such as +2h or +30m.")] = None,
+    trials: Annotated[
+        str | None, typer.Option(metavar="+N", help="So many more than when it was last finished.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(metavar="+T", help="So much more time, likewise, such as +2h.")] = None,
     from_: FromOption = None,
     address: AddressOption = None,
     nodes: Annotated[int, typer.Option(min=1, help="With --address: wait until so many nodes have joined.")] = 1,

@@ -1,11 +1,18 @@
-"""Which trials are looked at before the first one starts."""
+"""What is looked at before the first trial starts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+import mtsearch
 from mtsearch.api import _one_at_a_time
 from mtsearch.config.load import load_space
+from mtsearch.errors import RunError
+from mtsearch.training import preflight
 
 OF: dict[str, Any] = {
     "mood": {"kind": "classification", "data": "sst5"},
@@ -38,3 +45,19 @@ def test_every_encoder_is_looked_at() -> None:
         )
     )
     assert {config.encoder.model for config in found} == {"a", "b"}
+
+
+def test_a_finished_run_says_so_before_data_and_weights_are_read(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(training={"epochs": 1})
+    mtsearch.train(config, runs=tmp_path, data=tiny_data)
+
+    def read(*_: Any) -> None:
+        raise AssertionError("data and weights are read")
+
+    monkeypatch.setattr(preflight, "preflight", read)
+    with pytest.raises(RunError, match=r"this run is finished \(the one trial is done\); begin another with --name"):
+        mtsearch.train(config, runs=tmp_path, data=tiny_data)
+    with pytest.raises(RunError, match=r"a run folder belongs to one space, but .* search\.scheduler\.name"):
+        mtsearch.search(config, runs=tmp_path, data=tiny_data)

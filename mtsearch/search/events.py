@@ -69,7 +69,7 @@ class RunStarted:
         identity: of the space; what else a run is given (budgets, resources) may change between drivers.
         trials: how many trials the search is to have in all.
         extra: how many of them go beyond what the space asks for.
-        extended: whether it is this driver that was told to go beyond.
+        extended: whether it is this driver that was told to go beyond, for the first time.
         rungs: where the trial scheduler decides on trials of its first bracket; None where it has no rungs.
         host: the driver's machine.
         pid: its process there.
@@ -86,6 +86,8 @@ class RunStarted:
             has.
         command: which takes it up again.
         head: the address of the cluster's head node, where the dashboard is; None if it is the driver's machine.
+        extra_from: what ``extra`` was, in effect, when the search was last finished: what an extension starts from.
+        extra_seconds_from: what ``extra_seconds`` was, in effect, when its time was last spent.
     """
 
     time: float
@@ -107,6 +109,8 @@ class RunStarted:
     budgets: Mapping[str, float] = field(default_factory=dict)
     command: Literal["run", "train"] = "run"
     head: str | None = None
+    extra_from: int = 0
+    extra_seconds_from: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,8 @@ class RunState:
         run_id: of the run folder; empty before the first driver.
         target: how many trials it is to have, infeasible ones not counted.
         extra: how many of them go beyond what the space asks for.
+        extra_from: what an extension starts from; see :class:`mtsearch.search.events.RunStarted`, as for
+            ``extra_seconds_from``.
         rungs: where the trial scheduler decides on trials of its first bracket; None where it has no rungs.
         rung_unit: what the rungs are counted in.
         scores_own_tasks: whether a trial's score is the mean over its own tasks, whichever those are.
@@ -196,6 +198,7 @@ class RunState:
     run_id: str = ""
     target: int = 0
     extra: int = 0
+    extra_from: int = 0
     rungs: tuple[int, ...] | None = None
     rung_unit: RungUnit = "evaluations"
     scores_own_tasks: bool = False
@@ -208,6 +211,7 @@ class RunState:
     gpu_seconds: float = 0.0
     examples_seen: int = 0
     extra_seconds: float = 0.0
+    extra_seconds_from: float = 0.0
     gpu_seconds_granted_from: float = 0.0
     examples_granted_from: int = 0
     unimproved: int = 0
@@ -305,6 +309,7 @@ class RunState:
         self.metric, self.budgets, self.command = event.metric, event.budgets, event.command
         self.rungs, self.rung_unit, self.ended = event.rungs, event.rung_unit, None
         self.scores_own_tasks, self.extra_seconds = event.scores_own_tasks, event.extra_seconds
+        self.extra_from, self.extra_seconds_from = event.extra_from, event.extra_seconds_from
         self.constraints = tuple(map(Constraint.parse, event.constraints))
         if event.extended:
             self.seconds_granted_from, self.gpu_seconds_granted_from = self.seconds, self.gpu_seconds

@@ -25,13 +25,12 @@ from ray.tune.error import TuneError
 from ray.tune.result import DONE
 from ray.tune.schedulers import TrialScheduler
 
-from mtsearch.config.load import load_space
 from mtsearch.config.rungs import most_evaluations, rungs_of
 from mtsearch.config.schedulers import Asha, Pbt
 from mtsearch.config.search import SearchConfig
-from mtsearch.config.space import SearchSpace, diff
+from mtsearch.config.space import SearchSpace
 from mtsearch.config.urls import without_passwords
-from mtsearch.errors import ConfigError, MtsearchError, RunError
+from mtsearch.errors import MtsearchError, RunError
 from mtsearch.search.algorithm import Algorithm, Recorder, StopWhenTold
 from mtsearch.search.cluster import (
     connected,
@@ -43,11 +42,11 @@ from mtsearch.search.cluster import (
     this_machine,
 )
 from mtsearch.search.copies import Copies
-from mtsearch.search.driver import Driver, Footprint, finished_because, goal_reached, over
+from mtsearch.search.driver import Driver, Footprint, finished_because
 from mtsearch.search.events import EVENTS, EventLog, Imported, Retrained, RunEnded, RunStarted, Warned, read_events
+from mtsearch.search.extension import Request, extension_of, identity_of, is_finished, refuse_folder
 from mtsearch.search.faults import memory_deaths_as_deaths
 from mtsearch.search.gauges import Gauges
-from mtsearch.search.links import refuse_links
 from mtsearch.search.mirror import StudyMirror
 from mtsearch.search.observer import Observer, Observers
 from mtsearch.search.population import Population
@@ -157,8 +156,8 @@ def run_search(
         observer: told of every event.
         address: of a Ray cluster; None takes the connection there is, or ``RAY_ADDRESS``, or starts Ray here.
         space_text: the space as it was given, for ``space.yaml``; None writes the resolved one.
-        extra_trials: this many more than the space asks for, or than a finished search has.
-        extra_seconds: this much more time than the space grants, or than a finished search took.
+        extra_trials: this many more than the search had when it was last finished, or than the space asks for.
+        extra_seconds: this much more time than it had taken when its time was last spent, or than the space grants.
         in_process: train one trial after the other in this process, without Ray, each to its end.
         data_hashes: what data there is, from :func:`mtsearch.training.preflight.preflight`; None takes
             the first trial's word for it.
@@ -176,8 +175,7 @@ def run_search(
         DataError: the data has changed since the search began.
     """
     folder = folder.resolve()
-    _refuse_what_is_no_run(folder)
-    refuse_links(folder)
+    refuse_folder(folder)
     scheduler = space.search.scheduler
     is_new = not (folder / EVENTS).is_file()
     # Before the folder is made: what cannot be started from shall leave none behind.
@@ -192,14 +190,13 @@ def run_search(
         imported = imported or _imported(warm_start, space, folder, state, data_hashes or {})
         population = Population(scheduler, space, folder, state) if isinstance(scheduler, Pbt) else None
         ray_scheduler = build_scheduler(population or build_judge(scheduler, most_evaluations(space), state), state)
-        extra = _extra_trials(space, folder, state, extra_trials, extra_seconds, in_process)
-        seconds = _extra_seconds(space, folder, state, extra_trials, extra_seconds)
+        extension = extension_of(space, folder, state, Request(extra_trials, extra_seconds, in_process))
         run_id = state.run_id or uuid.uuid4().hex
         warnings: SimpleQueue[str] = SimpleQueue()
         mirror = _mirror(space, folder, run_id, warnings)
         with nullcontext() if in_process else connected(address, num_nodes) as dashboard:
             machines = [this_machine()] if in_process else _machines_of_ray(warnings.put)
-            target = space.num_trials(extra)
+            target = space.num_trials(extension.extra)
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)
             if readiness is not None:
                 readiness.check(folder, footprint)
@@ -212,10 +209,9 @@ def run_search(
             write_json(folder / "environment.json", {**surroundings, "data": _data(state)})
             started = RunStarted(
                 time=time.time(),
-                identity=_identity(space),
+                identity=identity_of(space),
                 trials=target,
-                extra=extra,
-                extended=extra_trials > 0,
+                **asdict(extension),
                 rungs=rungs_of(space),
                 rung_unit=scheduler.unit if isinstance(scheduler, Asha) else "evaluations",
                 host=platform.node(),
@@ -224,11 +220,10 @@ def run_search(
                 dashboard=dashboard,
                 head=None if in_process else head_elsewhere(),
                 scores_own_tasks=space.search.scores_own_tasks,
-                extra_seconds=seconds,
                 constraints=space.search.constraints,
                 run_id=run_id,
                 metric=space.search.primary,
-                budgets=_budgets(space, seconds),
+                budgets=_budgets(space, extension.extra_seconds),
                 command="train" if in_process else "run",
             )
             # Optuna's study is made of the trials before this driver; the event adds none.
@@ -295,8 +290,8 @@ def run_search(
                                 interrupted=signals,
                             )
                         reason = signals[0] if signals else finished_because(state, space) or "the search was stopped"
-                    is_finished = _is_finished(state, space)
-                    driver.record(RunEnded(time=time.time(), reason=reason, is_finished=is_finished))
+                    ended = RunEnded(time=time.time(), reason=reason, is_finished=is_finished(state, space))
+                    driver.record(ended)
                 except MtsearchError as error:
                     with suppress(MtsearchError):  # where the disk is full, that is all there is to say
                         driver.record(RunEnded(time=time.time(), reason=str(error), is_finished=False))
@@ -340,31 +335,10 @@ def _budgets(space: SearchSpace, extra_seconds: float) -> dict[str, float]:
     return {name: budget for name, budget in budgets.items() if budget is not None}
 
 
-def _refuse_what_is_no_run(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / EVENTS).is_file():
-        raise RunError(
-            f"{folder}: a run folder must be new or hold {EVENTS}, but this one holds something else; "
-            "choose another --name"
-        )
-
-
 def _mirror(space: SearchSpace, folder: Path, run_id: str, warnings: SimpleQueue[str]) -> StudyMirror | None:
     if space.search.storage is None:
         return None
     return StudyMirror(space.search.storage, folder.name, space.objectives.values(), run_id, warnings.put)
-
-
-def _identity(space: SearchSpace) -> dict[str, Any]:
-    identity: dict[str, Any] = json.loads(json.dumps(space.identity()))
-    return identity
-
-
-def _as_of_now(identity: Mapping[str, Any], space: SearchSpace) -> Mapping[str, Any]:
-    """An identity with the defaults of whatever the version that wrote it did not know."""
-    try:
-        return _identity(load_space({**identity, "name": space.name}))
-    except ConfigError:  # it knew something that is no longer there: shown as the difference that it is
-        return identity
 
 
 def _imported(
@@ -378,70 +352,6 @@ def _imported(
             f"--from: only a new search can start from an earlier one, but {folder} has trials; choose another --name"
         )
     return read_warm_start(warm_start, space, data_hashes)
-
-
-def _extra_trials(
-    space: SearchSpace, folder: Path, state: RunState, wanted: int, seconds: float = 0.0, in_process: bool = False
-) -> int:
-    """How many trials beyond what the space asks for.
-
-    Raises:
-        RunError: the folder is another space's, or there is nothing left to do.
-    """
-    if state.identity is None:
-        return wanted
-    identity = _identity(space)
-    if identity != state.identity and (before := _as_of_now(state.identity, space)) != identity:
-        differences = diff(before, identity)
-        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
-        raise RunError(
-            f"{folder}: a run folder belongs to one space, but this one differs from the one it was made for: {shown}; "
-            f"choose another --name, with --from {folder} to start from what this one found"
-        )
-    state.target = space.num_trials(state.extra)
-    has_goal = goal_reached(state, space)
-    if _is_finished(state, space) and (has_goal or not (wanted or (seconds and over(state, space)))):
-        remedies = []
-        if has_goal:
-            remedies.append("aim higher with --set search.goal=")
-        elif not in_process:
-            remedies.append("go on with --trials +N" + (" or --time +T" if over(state, space) else ""))
-        remedies.append("begin another with --name")
-        raise RunError(f"{folder}: this run is finished ({finished_because(state, space)}); {' or '.join(remedies)}")
-    if not wanted:
-        return state.extra
-    if _is_finished(state, space) and len(state.trials) == space.grid_size:
-        raise RunError(
-            f"{folder}: this run is finished ({finished_because(state, space)}), and its grid has no further point; "
-            "begin another with --name"
-        )
-    so_far = len(state.feasible) if _is_finished(state, space) else state.target
-    return so_far + wanted - space.search.trials
-
-
-def _extra_seconds(space: SearchSpace, folder: Path, state: RunState, trials: int, wanted: float) -> float:
-    """How much longer than the space says; more trials get its whole time anew.
-
-    Raises:
-        RunError: the space has no time budget that could be extended.
-    """
-    if not wanted:
-        return 0.0 if trials else state.extra_seconds
-    if space.search.time is None:
-        raise RunError(
-            f"{folder}: --time: must extend a budget of time, but this search has none; "
-            "set one with --set search.time=2h"
-        )
-    if trials:
-        return wanted
-    spent = state.seconds - state.seconds_granted_from
-    return max(spent - space.search.time, state.extra_seconds) + wanted
-
-
-def _is_finished(state: RunState, space: SearchSpace) -> bool:
-    to_retrain = space.search.retrain_best and state.retrained is None and state.winner() is not None
-    is_over = finished_because(state, space) is not None
-    return is_over and not to_retrain and is_complete(state, space)
 
 
 def _tune(
@@ -606,7 +516,7 @@ def _outcome(folder: Path, state: RunState, space: SearchSpace, reason: str) -> 
         counts=state.counts(),
         seconds=state.seconds,
         reason=reason,
-        is_finished=_is_finished(state, space),
+        is_finished=is_finished(state, space),
         best_of_tasks={ranking[0].tasks: ranking[0].trial_id for ranking in rankings} if len(rankings) > 1 else {},
         constraints=tuple(map(str, state.constraints)),
         nearest=rankings[0][0].trial_id if winner is None and len(rankings) == 1 else None,

@@ -17,8 +17,8 @@ from mtsearch.config.space import SearchSpace
 from mtsearch.errors import RunError
 from mtsearch.search.driver import finished_because
 from mtsearch.search.events import EVENTS, Event, Infeasible, Suggested, read_events
+from mtsearch.search.extension import Request, extension_of, identity_of
 from mtsearch.search.state import RunState, fold
-from mtsearch.search.tuner import _extra_trials, _identity
 from tests.search.conftest import Story
 from tests.search.test_driver import Drive
 
@@ -194,17 +194,17 @@ def finished(space: SearchSpace, num_trials: int) -> RunState:
     for number, point in itertools.islice(enumerate(points(space)), num_trials):
         story.suggested(number, params=point).stopped(number, "completed")
     state = fold(story.events)
-    state.identity = _identity(space)
+    state.identity = identity_of(space)
     return state
 
 
 def test_more_trials_are_the_next_points_and_no_more_than_there_are(tmp_path: Path) -> None:
     space = grid(trials=2)
-    extra = _extra_trials(space, tmp_path, finished(space, 2), 3)
+    extra = extension_of(space, tmp_path, finished(space, 2), Request(3)).extra
     assert space.num_trials(extra) == 5
-    extra = _extra_trials(space, tmp_path, finished(space, 2), 100)
+    extra = extension_of(space, tmp_path, finished(space, 2), Request(100)).extra
     assert space.num_trials(extra) == 6
     with pytest.raises(
         RunError, match=r"is finished \(all 6 points of the grid are tried\), and its grid has no further point; begin"
     ):
-        _extra_trials(space, tmp_path, finished(space, 6), 1)
+        extension_of(space, tmp_path, finished(space, 6), Request(1))

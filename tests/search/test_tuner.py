@@ -23,9 +23,10 @@ from mtsearch.config.load import load_space
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ResourceError, RunError
 from mtsearch.search.events import Event, EventLog, Reported, Started, Stopped, Suggested, read_events
+from mtsearch.search.extension import identity_of
 from mtsearch.search.state import RunState, fold
 from mtsearch.search.trial import Trial
-from mtsearch.search.tuner import Outcome, _extra_trials, _identity, run_search
+from mtsearch.search.tuner import Outcome, run_search
 from mtsearch_analysis.load import load_run
 from tests.search.conftest import Story
 
@@ -226,54 +227,13 @@ def test_a_finished_search_is_refused_and_can_be_extended(
     assert sum(outcome.counts.values()) == 3
 
 
-def test_how_many_more_trials_an_extension_adds(space_of: Callable[..., SearchSpace], tmp_path: Path) -> None:
-    space = space_of({"trials": 2})
-    story = Story().begun(trials=2).suggested(0)
-
-    def extra(wanted: int, space: SearchSpace = space) -> int:
-        state = fold(story.events)
-        state.identity = _identity(space)
-        return _extra_trials(space, tmp_path, state, wanted)
-
-    assert _extra_trials(space, tmp_path, RunState(), 3) == 3  # a new search
-    assert extra(0) == 0
-    assert extra(3) == 3  # an unfinished one: on top of what it asks for
-    story.stopped(0, "completed").suggested(1).stopped(1, "failed")
-    with pytest.raises(RunError, match="is finished"):
-        extra(0)
-    assert extra(3) == 3  # a finished one: on top of what it has
-    story.begun(trials=5, extra=3)
-    assert extra(0) == 3  # remembered when it is taken up again
-    assert extra(0, space_of({"trials": 4})) == 3
-    ended_by_budget = space_of({"trials": 9, "gpu_hours": 1e-9})
-    story.events = Story().begun(trials=9).suggested(0, gpus=1.0).reported(0, 1, 0.5).stopped(0, "completed").events
-    assert extra(2, ended_by_budget) == -6  # one trial, and two more
-
-
 def test_another_space_is_refused_with_what_differs(
     space_of: Callable[..., SearchSpace], run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     with EventLog(tmp_path / "run") as log:
-        log.append(replace(Story().begun().events[0], identity=_identity(space_of())))
+        log.append(replace(Story().begun().events[0], identity=identity_of(space_of())))
     with pytest.raises(RunError, match=r"training.epochs: 3 -> 2; choose another --name, with --from "):
         run(space_of(training={"epochs": 2}))
-
-
-def test_a_run_of_a_version_that_knew_fewer_settings_is_gone_on_with(
-    space_of: Callable[..., SearchSpace], tmp_path: Path
-) -> None:
-    space = space_of()
-    state = fold(Story().begun().suggested(0).events)
-    older = _identity(space)
-    del older["search"]["constraints"], older["training"]["early_stopping_patience"], older["surgery"]
-    state.identity = older
-    assert _extra_trials(space, tmp_path, state, 0) == 0
-    other = space_of(surgery={"name": "pcgrad"}, sampler={"name": "uniform", "mixed": True})
-    with pytest.raises(RunError, match=r"surgery.name: none -> pcgrad"):
-        _extra_trials(other, tmp_path, state, 0)
-    older["search"]["no_longer_there"] = 1
-    with pytest.raises(RunError, match=r"no_longer_there: 1 -> .absent."):
-        _extra_trials(space, tmp_path, state, 0)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(

@@ -10,9 +10,10 @@ from mtsearch.config.messages import InvalidConfigError
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import RunError
 from mtsearch.search.events import Imported, Suggested, read_events
+from mtsearch.search.extension import identity_of
 from mtsearch.search.proposals import JOURNAL, Proposals
 from mtsearch.search.state import RunState, fold
-from mtsearch.search.tuner import _identity, _imported, run_search
+from mtsearch.search.tuner import _imported, run_search
 from mtsearch.search.warm_start import read_warm_start
 from tests.search.test_driver import Drive
 
@@ -41,7 +42,7 @@ def earlier(make_space: Make, tmp_path: Path) -> Path:
     # Whoever made the folder recorded the space too.
     path = folder / "events.jsonl"
     first, *rest = path.read_text().splitlines()
-    path.write_text("\n".join([json.dumps({**json.loads(first), "identity": _identity(make_space())}), *rest]) + "\n")
+    path.write_text("\n".join([json.dumps({**json.loads(first), "identity": identity_of(make_space())}), *rest]) + "\n")
     return folder
 
 
