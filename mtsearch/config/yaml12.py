@@ -14,6 +14,7 @@ from yaml.composer import Composer
 from yaml.nodes import ScalarNode, SequenceNode
 from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
+from yaml.representer import SafeRepresenter
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
@@ -66,8 +67,8 @@ class _Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
         return super().compose_node(parent, index)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes what both YAML 1.1 and 1.2 read the same way: text that either takes for another type is quoted."""
+class _Representer(SafeRepresenter):
+    """How we write plain data."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -82,6 +83,10 @@ class _Dumper(yaml.SafeDumper):
         if len(node.value) == 1 and isinstance(node.value[0][1], yaml.SequenceNode):
             node.flow_style = node.value[0][1].flow_style
         return node
+
+
+class _Dumper(_Representer, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # in C where it can be
+    """Writes what both YAML 1.1 and 1.2 read the same way: text that either takes for another type is quoted."""
 
 
 for _name, _pattern, _first in _CORE_SCHEMA:

@@ -78,7 +78,8 @@ class Assignment:
 
     def to_ray(self) -> dict[str, Any]:
         """As Ray's config: one text, which Ray need not copy, flatten or look into."""
-        return {"assignment": json.dumps(asdict(self)), "cpus": self.cpus, "gpus": self.gpus}
+        values = {**vars(self), "objective": asdict(self.objective)}  # not all: that copies the config, leaf by leaf
+        return {"assignment": json.dumps(values), "cpus": self.cpus, "gpus": self.gpus}
 
     @classmethod
     def from_ray(cls, config: Mapping[str, Any]) -> Assignment:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mtsearch.config.nodes import Fields, Where
 from mtsearch.config.syntax import written
-from mtsearch.config.yaml12 import MAX_NODES, dump, flow, parse
+from mtsearch.config.yaml12 import MAX_NODES, _Dumper, _Representer, dump, flow, parse
 from mtsearch.errors import ConfigError
+
+SPACES = Path(__file__).parents[2] / "search_spaces"
 
 
 def plain(text: str) -> Any:
@@ -126,6 +130,40 @@ def test_what_is_dumped_reads_back_equal(value: Any) -> None:
     found = plain(dump({"value": value}))["value"]
     assert found == value
     assert repr(found) == repr(value)  # true is not 1, and 1.0 is not 1
+
+
+class PythonDumper(_Representer, yaml.SafeDumper):
+    """Ours without libyaml."""
+
+
+PythonDumper.yaml_implicit_resolvers = _Dumper.yaml_implicit_resolvers
+
+_WRITTEN_ALIKE = (  # characters beyond U+FFFF, and empty keys, are not
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text("ab1 .:#-'\"[]{},&*é日/$", max_size=200)
+)
+
+
+@given(
+    st.recursive(
+        _WRITTEN_ALIKE,
+        lambda inner: st.lists(inner, max_size=30) | st.dictionaries(st.text("ab_1.", min_size=1), inner),
+        max_leaves=40,
+    )
+)
+def test_with_and_without_libyaml_the_same_is_written(value: Any) -> None:
+    tree = {"value": value}
+    expected = yaml.dump(tree, Dumper=PythonDumper, sort_keys=False, allow_unicode=True, width=120)
+    assert dump(tree) == expected
+
+
+@pytest.mark.parametrize("path", sorted(SPACES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_space_is_written_the_same_too(path: Path) -> None:
+    tree = plain(path.read_text(encoding="utf-8"))
+    assert dump(tree) == yaml.dump(tree, Dumper=PythonDumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 @given(_SCALARS)
