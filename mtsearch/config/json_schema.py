@@ -11,6 +11,7 @@ from mtsearch.config.syntax import NEVER_SEARCHED
 
 __all__ = ["json_schema"]
 
+_TAGS = ("name", "kind")  # of a method, and of a task
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF = "#/$defs/"
 
@@ -49,7 +50,7 @@ def json_schema(plugins: tuple[str, ...] = ()) -> Schema:
 def _tidy(model: Schema) -> None:
     """No titles that repeat the key; a method's name is required, since it tells the methods apart."""
     model.pop("title", None)
-    names = [key for key, field in model.get("properties", {}).items() if "const" in field]
+    names = [key for key, field in model.get("properties", {}).items() if "const" in field and key in _TAGS]
     for field in model.get("properties", {}).values():
         field.pop("title", None)
     if names:

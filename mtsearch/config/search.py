@@ -21,10 +21,12 @@ class Keep(Frozen):
     """What stays on disk when trials stop."""
 
     best: int = Field(default=3, ge=0)
-    """Weights of the best so many trials of the whole search; a running trial keeps its last state.
+    """Weights of the best so many trials of the whole search.
 
     Where the tasks are searched without ``scored_tasks``: the best so many of each set of tasks.
     """
+    running: Literal["last"] = "last"
+    """Of a running trial its last state, from which it goes on, and its best weights: fewer cannot be kept."""
     front: bool = True
     """Weights of every trial on the Pareto front, too, where there are several objectives."""
     predictions: bool = True

@@ -181,7 +181,8 @@ def test_budgets_retention_resources_and_the_name_are_not_part_of_the_identity(t
     one = space_of(TASK + "search: {trials: 8}\n", tmp_path)
     other = space_of(
         TASK + "name: other\nresources: {cpus: 2}\n"
-        "search: {trials: 9, time: 2h, gpu_hours: 3, concurrency: 2, keep: {best: 1}, retrain_best: true}\n",
+        "search: {trials: 9, time: 2h, gpu_hours: 3, concurrency: 2, retrain_best: true,\n"
+        "  keep: {best: 1, running: last}}\n",
         tmp_path,
     )
     assert one.identity() == other.identity()
