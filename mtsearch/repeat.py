@@ -90,7 +90,7 @@ class Repeated:
         return self.environment.get("data_root")
 
     def differences(self) -> list[tuple[str, str]]:
-        """How what is here differs from what the trial ran on; numbers may differ in their last digits then."""
+        """How what is here differs from what the trial ran on, and from what it came of; numbers may differ then."""
         here = {"python": platform.python_version()}
         versions, hardware = (self.environment.get(part, {}) for part in ("versions", "hardware"))
         for package in versions:
@@ -107,7 +107,13 @@ class Repeated:
         for key, now in (("platform", platform.platform()), ("processor", platform.processor() or platform.machine())):
             if hardware.get(key) != now:
                 found.append(f"{key} {hardware.get(key)} -> {now}")
-        return [("environment", "; ".join(found) or "as it was, as far as versions and machine tell")]
+        told = [("environment", "; ".join(found) or "as it was, as far as versions and machine tell")]
+        parent = self.recorded.get("parent")
+        if isinstance(parent, str):
+            trial, evaluation = self.recorded["trial_id"], self.recorded["parent_evaluation"]
+            lineage = f"{trial} went on under pbt from evaluation {evaluation:.0f} of {parent}, with its weights"
+            told.append(("lineage", f"{lineage}; here its last config alone is trained, from the start"))
+        return told
 
     def compared(self, outcome: Outcome) -> list[tuple[str, str]]:
         """The scores then and now."""
