@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mtsearch.config.base import Frozen
 
-__all__ = ["Algorithm", "Auto", "CmaEs", "Gp", "Grid", "Nsga2", "Random", "Tpe"]
+__all__ = ["Algorithm", "Auto", "CmaEs", "Gp", "Grid", "Hebo", "Nsga2", "Random", "Tpe"]
 
 
 class Tpe(Frozen):
@@ -32,6 +32,30 @@ class Gp(Frozen):
     name: Literal["gp"] = "gp"
     startup_trials: int = Field(default=10, gt=0)
     """Trials that are completed before the process takes over; until then all are drawn at random."""
+
+
+class Hebo(Frozen):
+    """HEBO (Cowen-Rivers et al. 2022): a Gaussian process over warped scores, and three acquisition functions at once.
+
+    For few and dear trials, and one metric. It learns from completed trials, and what not every trial has is drawn at
+    random. A proposal takes seconds; as HEBO draws from generators that cannot be seeded, another search of the same
+    seed has other ones. It is no extra, since what it asks for excludes a numpy that we need: ``pip install gpytorch
+    pymoo disjoint-set``, then ``pip install --no-deps HEBO`` (0.3.6 does work with numpy 2.4 and pymoo 0.6.2).
+    """
+
+    name: Literal["hebo"] = "hebo"
+    startup_trials: int = Field(default=10, ge=2)
+    """Trials that are completed before HEBO takes over; until then all are drawn at random."""
+
+    @model_validator(mode="after")
+    def _is_installed(self) -> Hebo:
+        if missing := [name for name in ("hebo", "gpytorch", "pymoo", "disjoint_set") if find_spec(name) is None]:
+            raise ValueError(
+                f"hebo needs packages that are not here ({', '.join(missing)}); pip install gpytorch pymoo "
+                "disjoint-set and then, as it asks for too old a numpy, pip install --no-deps HEBO; or take another "
+                "algorithm"
+            )
+        return self
 
 
 class CmaEs(Frozen):
@@ -86,4 +110,4 @@ class Auto(Frozen):
     name: Literal["auto"] = "auto"
 
 
-Algorithm = Annotated[Tpe | Gp | CmaEs | Nsga2 | Random | Grid | Auto, Field(discriminator="name")]
+Algorithm = Annotated[Tpe | Gp | Hebo | CmaEs | Nsga2 | Random | Grid | Auto, Field(discriminator="name")]

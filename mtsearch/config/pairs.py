@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Grid, Nsga2, Tpe
+from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Grid, Hebo, Nsga2, Tpe
 from mtsearch.config.domains import Categorical
 from mtsearch.config.messages import Problem
 from mtsearch.config.nodes import Located, Path, dotted
@@ -30,7 +30,7 @@ def algorithm_of(space: SearchSpace, number: int) -> Algorithm:
 def drawn_at_random(space: SearchSpace) -> tuple[Dimension, ...]:
     """The dimensions of which the algorithm learns nothing, though it learns."""
     algorithm = algorithm_of(space, 0)
-    if not isinstance(algorithm, Gp | CmaEs | Nsga2):
+    if not isinstance(algorithm, Gp | Hebo | CmaEs | Nsga2):
         return ()
     return tuple(dimension for dimension in space.dimensions() if not _is_learned(dimension, algorithm))
 
@@ -58,7 +58,7 @@ def _of_algorithm(space: SearchSpace) -> list[tuple[Path, str]]:
     search, found = space.search, list[tuple[Path, str]]()
     algorithm, scheduler = search.algorithm, search.scheduler
     path: Path = ("algorithm",)
-    if isinstance(algorithm, Gp | CmaEs | Nsga2):
+    if isinstance(algorithm, Gp | Hebo | CmaEs | Nsga2):
         name = algorithm.name
         if not isinstance(scheduler, NoScheduler):
             found.append(
@@ -74,11 +74,12 @@ def _of_algorithm(space: SearchSpace) -> list[tuple[Path, str]]:
             found.append(
                 (path, f"{name} searches {kind} that every trial has, but there are none here; take {{name: tpe}}")
             )
-    if isinstance(algorithm, CmaEs):
+    if isinstance(algorithm, Hebo | CmaEs):
+        name = algorithm.name
         if len(search.metrics) > 1:
-            found.append((path, "cmaes searches for one metric; take {name: nsga2}, {name: gp} or {name: tpe}"))
+            found.append((path, f"{name} searches for one metric; take {{name: nsga2}}, {{name: gp}} or {{name: tpe}}"))
         if search.constraints:
-            found.append((path, "cmaes takes no notice of search.constraints; take {name: gp} or {name: tpe}"))
+            found.append((path, f"{name} takes no notice of search.constraints; take {{name: gp}} or {{name: tpe}}"))
     if isinstance(algorithm, Nsga2) and algorithm.population >= search.trials:
         message = (
             f"must be less than search.trials ({search.trials}), but got {algorithm.population}: the first generation "

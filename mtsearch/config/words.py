@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from mtsearch.config.algorithms import Auto, CmaEs, Gp, Grid, Nsga2, Random, Tpe
+from mtsearch.config.algorithms import Auto, CmaEs, Gp, Grid, Hebo, Nsga2, Random, Tpe
 from mtsearch.config.pairs import GP_TRIALS, algorithm_of, drawn_at_random
 from mtsearch.config.perturbed import perturbed_dimensions
 from mtsearch.config.rungs import bracket_weights, rungs_of
@@ -20,7 +20,7 @@ def algorithm_in_words(space: SearchSpace) -> str:
     """How trials are proposed: ``tpe after 10 random trials``."""
     first = algorithm_of(space, 0)
     match first:
-        case Tpe() | Gp():
+        case Tpe() | Gp() | Hebo():
             text = f"{first.name} after {first.startup_trials} random trials" if first.startup_trials else first.name
         case CmaEs():
             text = "cmaes"

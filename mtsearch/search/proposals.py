@@ -20,13 +20,14 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Grid, Nsga2, Random, Tpe
+from mtsearch.config.algorithms import Algorithm, Auto, CmaEs, Gp, Grid, Hebo, Nsga2, Random, Tpe
 from mtsearch.config.constraints import Constraint
 from mtsearch.config.domains import Categorical, Domain, Float, Int
 from mtsearch.config.pairs import algorithm_of
 from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace
 from mtsearch.config.trial import TrialConfig
 from mtsearch.search.events import Imported
+from mtsearch.search.hebo import HeboSampler
 from mtsearch.search.journal import JournalFile
 from mtsearch.search.mirror import StudyMirror
 from mtsearch.search.state import RunState, TrialState
@@ -315,6 +316,8 @@ def build_sampler(algorithm: Algorithm, seed: int, number: int) -> BaseSampler:
                 n_startup_trials=algorithm.startup_trials,
                 warn_independent_sampling=False,
             )
+        case Hebo():
+            return HeboSampler(own_seed, algorithm.startup_trials, rest)
         case CmaEs():
             return CmaEsSampler(
                 seed=own_seed,

@@ -164,6 +164,31 @@ def test_a_package_that_is_missing_is_told_with_the_extra_that_brings_it(monkeyp
     )
 
 
+def test_hebo_that_is_missing_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(algorithms, "find_spec", lambda name: None if name in ("hebo", "pymoo") else object())
+    with pytest.raises(ConfigError) as refused:
+        space_with({"algorithm": {"name": "hebo"}, **TO_THE_END}, **NUMBERS)
+    assert str(refused.value) == (
+        "search.algorithm: hebo needs packages that are not here (hebo, pymoo); pip install gpytorch pymoo "
+        "disjoint-set and then, as it asks for too old a numpy, pip install --no-deps HEBO; or take another algorithm"
+    )
+
+
+def test_hebo_is_for_one_metric_and_completed_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(algorithms, "find_spec", lambda name: object())
+    hebo = {"algorithm": {"name": "hebo"}}
+    with pytest.raises(ConfigError, match="hebo learns from completed trials alone, but scheduler asha stops most"):
+        space_with(hebo, **NUMBERS)
+    with pytest.raises(ConfigError, match="hebo searches for one metric; take"):
+        space_with({**hebo, **TO_THE_END, "metric": ["mean_score", "sentiment.accuracy"]}, **NUMBERS)
+    with pytest.raises(ConfigError, match=r"hebo takes no notice of search\.constraints; take"):
+        space_with({**hebo, **TO_THE_END, "constraints": ["sentiment.accuracy >= 0.5"]}, **NUMBERS)
+    space = space_with({**hebo, **TO_THE_END}, **CHOICE, **NUMBERS, **BRANCH)
+    assert algorithm_in_words(space) == (
+        "hebo after 10 random trials; it learns nothing of schedule.patience, drawn at random"
+    )
+
+
 def test_auto_is_a_gaussian_process_where_that_learns_from_every_trial() -> None:
     auto = {"algorithm": {"name": "auto"}}
     plain = space_with({**auto, **TO_THE_END}, **NUMBERS, **CHOICE)
