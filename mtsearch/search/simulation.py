@@ -24,10 +24,12 @@ from typing import Any
 
 from mtsearch.config.algorithms import Grid
 from mtsearch.config.domains import Categorical, Domain
+from mtsearch.config.messages import schema_problems
 from mtsearch.config.pairs import pair_problems
 from mtsearch.config.rungs import bracket_of, rungs_of
 from mtsearch.config.schedulers import Pbt
 from mtsearch.config.search import SearchConfig
+from mtsearch.config.slots import Slot
 from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, RunError
 from mtsearch.search.events import (
@@ -249,8 +251,7 @@ def _with_arm(space: SearchSpace, arm: Arm, seed: int) -> SearchSpace:
     try:
         searched = replace(space, search=SearchConfig.model_validate(settings))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"--arm {arm}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ConfigError(f"--arm {arm}: {schema_problems(error, Slot(SearchConfig), {})[0]}") from error
     if isinstance(searched.search.scheduler, Pbt) or isinstance(searched.search.algorithm, Grid):
         raise ConfigError(f"--arm {arm}: neither pbt nor a grid can be replayed on other trials' curves; leave it out")
     if problems := pair_problems(searched, {}):

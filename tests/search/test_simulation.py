@@ -87,7 +87,8 @@ def test_arms_are_compared_at_shares_of_one_budget_with_intervals(space: SearchS
     ("arm", "said"),
     [
         ("tpe", "must be ALGORITHM+SCHEDULER"),
-        ("tpa+asha", "algorithm"),
+        ("tpa+asha", "algorithm.name: 'tpa' is not an algorithm; choose tpe, gp,"),
+        ("tpe+ahsa", "scheduler.name: 'ahsa' is not a scheduler; choose asha,"),
         ("tpe+pbt", "neither pbt nor a grid"),
         ("gp+asha", "gp"),
     ],
