@@ -1,7 +1,7 @@
 """Searches that something happens to: real ones, through the command line, each in a session of its own.
 
 A task kind and a metric of a plugin stand for what goes wrong in a worker: some always, by the trial's config, some
-once, when a file of that name lies in the folder ``FAULTS``.
+once, when a file of that name lies in the folder ``FAULTS``. As long as ``wait`` lies there, evaluations wait.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def strike(name):
 def suffering(gold, predicted):
     """The accuracy, unless something happens."""
     time.sleep(float(os.environ["SECONDS"]))
+    while Path(os.environ["FAULTS"], "wait").exists():
+        time.sleep(0.05)
     if strike("death"):
         os.kill(os.getpid(), signal.SIGKILL)
     if strike("hang"):

@@ -77,6 +77,10 @@ class _Spaces:
         """The first process inside, as the outside numbers it."""
         return self._children()[0]
 
+    def has_ended(self) -> bool:
+        """Whether nothing runs inside any more."""
+        return self._process.poll() is not None
+
     def crash(self) -> None:
         """End everything inside at once."""
         if self._process.poll() is None:
@@ -114,6 +118,14 @@ class Network(_Spaces):
         for inner in ("eth0", "lo"):
             _run(*inside, "link", "set", inner, "up")
         _run(*inside, "route", "add", "default", "via", f"{self.prefix}.254")
+
+    def cut_off(self, node: Node) -> None:
+        """Lose all that a node sends and all that is sent to it, without a word; it goes on by itself."""
+        self.ip("link", "set", f"v{node.pid}", "nomaster")
+
+    def let_back(self, node: Node) -> None:
+        """Undo :meth:`cut_off`."""
+        self.ip("link", "set", f"v{node.pid}", "master", "bridge")
 
 
 class Node(_Spaces):

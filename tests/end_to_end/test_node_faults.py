@@ -37,10 +37,10 @@ def add(network: Network) -> Iterator[Add]:
     """``add(1)`` is a head, ``add(2, head)`` joins it; what is left of them at the end is crashed."""
     nodes: list[RayNode] = []
 
-    def start(number: int, head: RayNode | None = None) -> RayNode:
+    def start(number: int, head: RayNode | None = None, **environment: str) -> RayNode:
         # Each evaluation takes at least so long; no other fault of the plugin's is asked for.
         slow = {"FAULTS": "/nowhere", "SECONDS": "0" if number == 3 else "2"}
-        nodes.append(RayNode(network, number, head, slow))
+        nodes.append(RayNode(network, number, head, {**slow, **environment}))
         return nodes[-1]
 
     yield start
@@ -120,6 +120,59 @@ def test_a_worker_node_that_is_lost_costs_its_trial_what_it_did_since_its_last_r
     assert (rows["attempts"] == 1).sum() == 3
     assert_same_tables(folder, undisturbed)
     assert_sound(folder)
+
+
+OUTLIVES_BEING_LOST = {"RAY_gcs_rpc_server_reconnect_timeout_s": "1200"}  # else a node ends after a minute alone
+
+
+def test_a_worker_node_that_was_cut_off_and_comes_back_overwrites_nothing(
+    network: Network, add: Add, config: dict[str, Any], undisturbed: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    gates = [tmp_path / name / "wait" for name in ("n1", "n2")]
+    for gate in gates:
+        gate.parent.mkdir()
+    head_gate, worker_gate = gates
+    head = add(1, FAULTS=str(head_gate.parent))
+    worker = add(2, head, FAULTS=str(worker_gate.parent), **OUTLIVES_BEING_LOST)
+    head.wait_for_nodes(2)
+    space, folder = grid(tmp_path, config), tmp_path / "runs" / "tiny"
+    search = start_on(head, space, tiny_data, tmp_path / "runs")
+    try:
+        until(search, folder, lambda events: bool(told_on("n2", events)))
+        worker_gate.touch()  # it is in an evaluation, and will be for as long as we like
+        network.cut_off(worker)
+        (trial_id,) = told_on("n2", list(read_events(folder)))
+        until(search, folder, lambda events: told_by(2, trial_id, events) > 0)
+        head_gate.touch()  # the newer attempt has gone on, and waits; now the older one wakes
+        late = folder / "trials" / trial_id / "attempt-1" / "checkpoints"
+        before = set(late.iterdir())
+        worker_gate.unlink()
+        wait_for(lambda: bool({path for path in late.iterdir() if (path / "model.safetensors").exists()} - before))
+        network.let_back(worker)
+        wait_for(worker.has_ended)  # as soon as it hears that it was given up
+        head_gate.unlink()
+        assert search.wait() == 0, search.said
+    finally:
+        search.end()
+    events = list(read_events(folder))
+    assert [event.trial_id for event in events if isinstance(event, Retried)] == [trial_id]
+    assert [event.node for event in events if isinstance(event, Started) and event.trial_id == trial_id] == ["n2", "n1"]
+    assert told_by(1, trial_id, events) + told_by(2, trial_id, events) == 4
+    assert_same_tables(folder, undisturbed)
+    assert_sound(folder)
+
+
+def told_by(attempt: int, trial_id: str, events: list[Event]) -> int:
+    """How many evaluations of a trial an attempt has told."""
+    reported = [event for event in events if isinstance(event, Reported) and event.trial_id == trial_id]
+    return sum(f"/attempt-{attempt}/" in (event.checkpoint or "") for event in reported)
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
