@@ -103,7 +103,7 @@ def anytime_of_runs(
         seed: of the resamples.
 
     Raises:
-        ValueError: the runs have different main metrics, or a run has no group.
+        ValueError: the runs have different main metrics, a run has no group, or the confidence is not between 0 and 1.
     """
     metrics = list(dict.fromkeys(run.main_metric for run in runs))
     if len(metrics) > 1:

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 
 from mtsearch_analysis.curves import learning_curves
 from mtsearch_analysis.load import Run
+from mtsearch_analysis.significance import tails
 from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, lay_out
 from mtsearch_analysis.wording import count
 
@@ -97,10 +98,11 @@ def stopping_regret(
         seed: of the resamples.
 
     Raises:
-        ValueError: the reduction factor is not above 1.
+        ValueError: the reduction factor is not above 1, or the confidence not between 0 and 1.
     """
     if reduction_factor <= 1:
         raise ValueError(f"reduction_factor > 1 must hold, but got reduction_factor={reduction_factor}")
+    quantiles = tails(confidence)
     was_used = bool((run.trials["status"] == "pruned").any())
     if was_used or run.ranks_apart() or run.metrics.empty:
         return pd.DataFrame(columns=_REGRETS)
@@ -120,7 +122,7 @@ def stopping_regret(
         kept = math.ceil(number / reduction_factor)
         resamples = rng.integers(number, size=(num_resamples, number))
         regrets = [_regret(early[drawn], at_end[drawn], kept) for drawn in resamples]
-        low, high = np.quantile(regrets, [(1 - confidence) / 2, (1 + confidence) / 2])
+        low, high = np.quantile(regrets, quantiles)
         needed = lengths[_best(early, kept)].sum() + evaluation * (number - kept)
         share_saved = 1 - needed / lengths.sum()
         rows.append((evaluation, number, kept, _regret(early, at_end, kept), low, high, share_saved))

@@ -44,7 +44,7 @@ def marginal_effects(
         seed: of the resamples.
 
     Raises:
-        ValueError: ``num_bins`` < 2.
+        ValueError: ``num_bins`` < 2, or the confidence is not between 0 and 1.
     """
     trials = _scored(run)
     rows: list[dict[str, Any]] = []

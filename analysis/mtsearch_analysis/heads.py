@@ -19,6 +19,7 @@ from plotly.subplots import make_subplots
 from scipy.stats import hypergeom
 
 from mtsearch_analysis.load import Run, Runs, named_runs
+from mtsearch_analysis.significance import tails
 from mtsearch_analysis.style import SERIES_COLOURS, WINNER_COLOUR, empty_figure, lay_out
 
 __all__ = [
@@ -215,8 +216,7 @@ def gate_pairs(
     for name, number in (("num_permutations", num_permutations), ("num_resamples", num_resamples)):
         if number < 1:
             raise ValueError(f"{name} >= 1 must hold, but got {name}={number}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"0 < confidence < 1 must hold, but got confidence={confidence}")
+    quantiles = tails(confidence)
     columns = ["a", "b", "relation", "correlation", "low", "high", "p"]
     columns += ["jaccard", "jaccard_chance", "chance_low", "chance_high"]
     if maps.empty:
@@ -233,8 +233,7 @@ def gate_pairs(
         drawn = rng.integers(len(left), size=(num_resamples, len(left)))
         resampled = _correlations(left[drawn], right[drawn])
         resampled = resampled[~np.isnan(resampled)]
-        tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-        low, high = np.quantile(resampled, tails) if len(resampled) else (np.nan, np.nan)
+        low, high = np.quantile(resampled, quantiles) if len(resampled) else (np.nan, np.nan)
         as_much = np.sum(np.abs(by_chance) >= abs(found) - 1e-12)
         p = np.nan if np.isnan(found) else (as_much + 1) / (num_permutations + 1)
         opened = left > OPEN_ABOVE, right > OPEN_ABOVE
@@ -375,7 +374,7 @@ def jaccard_by_chance(
     common = hypergeom(num_elements, num_left, num_right)
     overlaps = np.arange(min(num_left, num_right) + 1)
     indices = overlaps / (num_left + num_right - overlaps)
-    limits = common.ppf([(1 - confidence) / 2, (1 + confidence) / 2]).astype(int)
+    limits = common.ppf(tails(confidence)).astype(int)
     return float(np.sum(common.pmf(overlaps) * indices)), float(indices[limits[0]]), float(indices[limits[1]])
 
 

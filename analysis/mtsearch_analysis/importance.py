@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.settings import Setting, searched_settings
+from mtsearch_analysis.significance import tails
 from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, lay_out
 from mtsearch_analysis.wording import listing
 
@@ -59,12 +60,13 @@ def parameter_importance(
 
     Raises:
         ImportError: Optuna is not installed.
-        ValueError: with fANOVA, a setting is conditional; or no such metric.
+        ValueError: with fANOVA, a setting is conditional; no such metric; or the confidence is not between 0 and 1.
 
     Source: Watanabe et al. 2023, PED-ANOVA (arXiv 2304.10255), with conditional settings as in arXiv 2601.20800;
     Hutter et al. 2014, An efficient approach for assessing hyperparameter importance. The quantile that PED-ANOVA
     takes for good is the best tenth, or more of them so that there are five trials in it.
     """
+    lower, upper = tails(confidence)
     trials = run.trials[run.trials["status"] == "completed"]
     column = "score" if metric in (None, run.main_metric) else f"best/{metric}"
     if column not in trials:
@@ -93,13 +95,12 @@ def parameter_importance(
         ],
         columns=shares.index,
     ).fillna(0.0)
-    tail = (1 - confidence) / 2
     frame = pd.DataFrame(
         {
             "parameter": shares.index,
             "importance": shares.fillna(0.0).to_numpy(),
-            "low": resampled.quantile(tail).to_numpy(),
-            "high": resampled.quantile(1 - tail).to_numpy(),
+            "low": resampled.quantile(lower).to_numpy(),
+            "high": resampled.quantile(upper).to_numpy(),
             "method": method,
             "num_trials": len(trials),
         }

@@ -9,9 +9,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import nctdtr, stdtr, stdtrit
 
-__all__ = ["bootstrap_interval", "holm", "paired_t_test", "paired_t_test_power", "pairs_needed", "t_interval"]
+__all__ = ["bootstrap_interval", "holm", "paired_t_test", "paired_t_test_power", "pairs_needed", "t_interval", "tails"]
 
 _MOST_PAIRS = 1_000_000
+
+
+def tails(confidence: float) -> tuple[float, float]:
+    """The quantiles that an interval lies between: 0.025 and 0.975 for a confidence of 0.95.
+
+    Raises:
+        ValueError: the confidence is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"0 < confidence < 1 must hold, but got confidence={confidence}")
+    return (1 - confidence) / 2, (1 + confidence) / 2
 
 
 def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
@@ -24,13 +35,12 @@ def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, 
     Raises:
         ValueError: the confidence is not between 0 and 1.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"0 < confidence < 1 must hold, but got confidence={confidence}")
+    _, upper = tails(confidence)
     drawn = np.asarray(values, dtype=np.float64)
     number = len(drawn)
     if number < 2:
         return math.nan, math.nan
-    half = float(stdtrit(number - 1, (1 + confidence) / 2)) * float(drawn.std(ddof=1)) / math.sqrt(number)
+    half = float(stdtrit(number - 1, upper)) * float(drawn.std(ddof=1)) / math.sqrt(number)
     mean = float(drawn.mean())
     return mean - half, mean + half
 
@@ -46,14 +56,18 @@ def bootstrap_interval(
         num_resamples: how many.
         seed: of the resamples.
 
+    Raises:
+        ValueError: the confidence is not between 0 and 1.
+
     Source: Efron 1979, Bootstrap methods: another look at the jackknife.
     """
+    quantiles = tails(confidence)
     drawn = np.asarray(values, dtype=np.float64)
     if len(drawn) < 2:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
     means = drawn[rng.integers(len(drawn), size=(num_resamples, len(drawn)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(means, quantiles)
     return float(low), float(high)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import pandas as pd
 
 from mtsearch_analysis.load import Run
-from mtsearch_analysis.significance import t_interval
+from mtsearch_analysis.significance import t_interval, tails
 from mtsearch_analysis.tables import split_metric
 
 __all__ = ["same_settings", "task_set_table"]
@@ -51,8 +51,7 @@ def task_set_table(run: Run, confidence: float = 0.95) -> pd.DataFrame:
     Raises:
         ValueError: the confidence is not between 0 and 1.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"0 < confidence < 1 must hold, but got confidence={confidence}")
+    tails(confidence)  # a run without a pair refuses a wrong one too
     rows = [row for name in run.task_metrics for row in _rows_of_task(run, name, confidence)]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     return frame.astype({"num_trials": "int64", "num_pairs": "int64"})

@@ -143,6 +143,11 @@ def test_curves_that_were_stopped_early_have_no_regret_to_tell(tmp_path: Path) -
     assert regret_figure(frame).layout.annotations[0].text
 
 
+def test_a_confidence_in_percent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="0 < confidence < 1 must hold, but got confidence=95"):
+        stopping_regret(run_of(tmp_path, curves((0.1, 0.2), (0.3, 0.4))), confidence=95)
+
+
 def test_a_reduction_factor_of_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="reduction_factor > 1"):
         stopping_regret(run_of(tmp_path, [[0.1, 0.2]]), reduction_factor=1)

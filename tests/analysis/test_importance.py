@@ -103,7 +103,9 @@ def test_a_sample_stands_for_more_trials_than_are_wanted(tmp_path: Path) -> None
     assert frame["parameter"].iloc[0] == "a"
 
 
-def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_metric_and_a_confidence_in_percent_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="0 < confidence < 1"):
+        parameter_importance(_run(tmp_path), confidence=95)
     with pytest.raises(ValueError, match="no metric 'nope'"):
         parameter_importance(_run(tmp_path), metric="nope")
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtsearch_analysis.significance import holm, paired_t_test, paired_t_test_power, pairs_needed, t_interval
+from mtsearch_analysis.significance import (
+    bootstrap_interval,
+    holm,
+    paired_t_test,
+    paired_t_test_power,
+    pairs_needed,
+    t_interval,
+)
 
 
 def test_an_interval_is_that_of_a_table_of_student_s_t() -> None:
@@ -28,6 +35,15 @@ def test_an_interval_of_one_value_is_unknown_and_a_confidence_is_a_share() -> No
     assert all(map(math.isnan, t_interval([0.5])))
     with pytest.raises(ValueError, match="0 < confidence < 1 must hold, but got confidence=95"):
         t_interval([0.5, 0.6], 95)
+    with pytest.raises(ValueError, match="0 < confidence < 1 must hold, but got confidence=95"):
+        bootstrap_interval([0.5, 0.6], 95)
+
+
+def test_a_bootstrap_interval_of_many_values_is_that_of_the_normal_distribution() -> None:
+    values = np.random.default_rng(0).exponential(size=400)
+    expected = stats.norm.interval(0.9, values.mean(), stats.sem(values))
+    assert bootstrap_interval(values, 0.9, num_resamples=4000) == pytest.approx(expected, rel=0.01)
+    assert all(map(math.isnan, bootstrap_interval([0.5])))
 
 
 @pytest.mark.parametrize("number", [2, 3, 5, 30])
