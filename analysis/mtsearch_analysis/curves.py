@@ -16,6 +16,7 @@ from mtsearch_analysis.style import (
     STATUS_DASHES,
     WINNER_COLOUR,
     empty_figure,
+    integer_ticks,
     lay_out,
     line_width,
     series_line,
@@ -90,14 +91,14 @@ def curve_figure(frame: pd.DataFrame) -> go.Figure:
     rungs = frame[frame["status"] == "pruned"].groupby("trial_id")["epoch"].max().unique()
     for epoch in rungs if len(rungs) <= _MOST_RUNGS else []:
         figure.add_vline(x=float(epoch), line={"dash": "dot", "color": STATUS_COLOURS["pruned"], "width": 1})
-    return _over_epochs(figure, str(metric), height_px=420)
+    return _over_epochs(figure, str(metric), frame["epoch"].max(), height_px=420)
 
 
-def _over_epochs(figure: go.Figure, what: str, height_px: int) -> go.Figure:
+def _over_epochs(figure: go.Figure, what: str, most_epochs: float, height_px: int) -> go.Figure:
     return lay_out(
         figure,
         height_px=height_px,
-        xaxis={"title": {"text": "epoch", "standoff": 6}, "rangemode": "tozero"},
+        xaxis={"title": {"text": "epoch", "standoff": 6}, "rangemode": "tozero"} | integer_ticks(most_epochs),
         yaxis={"title": {"text": escape(what)}},
     )
 
@@ -119,7 +120,7 @@ def trial_figure(frame: pd.DataFrame) -> go.Figure:
                 line=series_line(position, width=1.8 if position else 3.0),
             )
         )
-    return _over_epochs(figure, "score", height_px=340)
+    return _over_epochs(figure, "score", frame["epoch"].max(), height_px=340)
 
 
 def _curves(frame: pd.DataFrame, *, name: str, line: dict[str, Any], opacity: float) -> go.Scatter:

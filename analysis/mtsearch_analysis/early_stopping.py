@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from mtsearch_analysis.curves import learning_curves
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.significance import tails
-from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, lay_out
+from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, integer_ticks, lay_out
 from mtsearch_analysis.wording import count
 
 __all__ = ["early_order_table", "early_order_verdict", "regret_figure", "stopping_regret"]
@@ -161,7 +161,7 @@ def regret_figure(frame: pd.DataFrame) -> go.Figure:
         figure,
         height_px=320,
         showlegend=False,
-        xaxis={"title": {"text": "stopped after evaluation", "standoff": 6}},
+        xaxis={"title": {"text": "stopped after evaluation", "standoff": 6}} | integer_ticks(frame["evaluation"].max()),
         yaxis={"title": {"text": "regret"}, "rangemode": "tozero"},
     )
 

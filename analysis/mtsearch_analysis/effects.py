@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -13,12 +14,13 @@ from mtsearch_analysis.load import Run
 from mtsearch_analysis.settings import Setting, searched_settings
 from mtsearch_analysis.significance import bootstrap_interval
 from mtsearch_analysis.style import INK, SCORE_SCALE, STATUS_COLOURS, empty_figure, lay_out
-from mtsearch_analysis.wording import count, setting
+from mtsearch_analysis.wording import count, setting, shortened
 
 __all__ = ["effect_figure", "interaction_figure", "interactions", "marginal_effects"]
 
 _EFFECTS = ["parameter", "metric", "bin", "at", "from", "to", "is_log", "num_trials", "mean", "low", "high"]
 _ABSENT = "not used"
+_LONGEST_OPTION = 20  # characters beside one another below an axis
 _ROUNDING = 1e-9  # of a range: by so much a value may lie beyond its ends
 
 
@@ -128,18 +130,19 @@ def effect_figure(frame: pd.DataFrame) -> go.Figure:
         return empty_figure("It takes completed trials, and a setting in which they differ.")
     on_axis, apart = frame[frame["at"].notna()], frame[frame["at"].isna()]
     figure = go.Figure()
+    axis: dict[str, Any] = {"title": {"text": escape(str(frame["parameter"].iloc[0])), "standoff": 6}}
     is_range = not on_axis.empty
     if is_range:
         figure.add_trace(_means(on_axis, on_axis["at"].to_numpy("float64"), "lines+markers"))
     else:
         figure.add_trace(_means(apart, [escape(str(option)) for option in apart["bin"]], "markers"))
+        axis |= _option_ticks(apart["bin"])
     for option, mean, trials in apart[["bin", "mean", "num_trials"]].itertuples(index=False) if is_range else ():
         figure.add_hline(
             y=mean,
             line={"dash": "dot", "color": INK, "width": 1},
             annotation_text=f"{escape(str(option))} ({count(int(trials), 'trial')})",
         )
-    axis: dict[str, Any] = {"title": {"text": escape(str(frame["parameter"].iloc[0])), "standoff": 6}}
     kind = "category" if not is_range else "log" if frame["is_log"].any() else "linear"
     axis |= {"type": kind, "exponentformat": "e"}  # 1e-5 rather than 10µ
     return lay_out(
@@ -180,9 +183,26 @@ def interaction_figure(frame: pd.DataFrame) -> go.Figure:
     return lay_out(
         figure,
         height_px=360,
-        xaxis={"title": {"text": escape(str(frame["first"].iloc[0])), "standoff": 6}, "type": "category"},
-        yaxis={"title": {"text": escape(str(frame["second"].iloc[0]))}, "type": "category"},
+        xaxis={
+            "title": {"text": escape(str(frame["first"].iloc[0])), "standoff": 6},
+            "type": "category",
+            **_option_ticks(grid["mean"].columns),
+        },
+        yaxis={
+            "title": {"text": escape(str(frame["second"].iloc[0]))},
+            "type": "category",
+            **_option_ticks(grid["mean"].index),
+        },
     )
+
+
+def _option_ticks(options: Iterable[Any]) -> dict[str, Any]:
+    """The options on an axis, in words short enough to stand beside one another."""
+    names = [str(option) for option in options]
+    return {
+        "tickvals": [escape(name) for name in names],
+        "ticktext": [escape(shortened(name, _LONGEST_OPTION)) for name in names],
+    }
 
 
 def _scored(run: Run) -> pd.DataFrame:

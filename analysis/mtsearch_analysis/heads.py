@@ -399,7 +399,7 @@ def head_costs(runs: Run | Runs) -> pd.DataFrame:
 
 
 def head_costs_figure(frame: pd.DataFrame, score_name: str = "score") -> go.Figure:
-    """The score over the share of open attention heads, and over the latency, a point for each trial.
+    """The score over open attention heads and over latency, each by the whole encoder's; a point for each trial.
 
     Args:
         frame: what :func:`head_costs` gives.
@@ -407,7 +407,7 @@ def head_costs_figure(frame: pd.DataFrame, score_name: str = "score") -> go.Figu
     """
     if frame.empty:
         return empty_figure("No attention heads may be pruned in this run.")
-    costs = {"open_heads": "open attention heads, share", "latency_ratio": "latency by the whole encoder's"}
+    costs = {"open_heads": "open attention heads", "latency_ratio": "latency"}
     shown = [name for name in costs if frame[name].notna().any()]
     figure = make_subplots(rows=1, cols=len(shown), shared_yaxes=True, horizontal_spacing=0.05)
     for place, name in enumerate(shown, start=1):
@@ -423,7 +423,7 @@ def head_costs_figure(frame: pd.DataFrame, score_name: str = "score") -> go.Figu
             row=1,
             col=place,
         )
-        figure.update_xaxes(title={"text": costs[name], "standoff": 6}, row=1, col=place)
+        figure.update_xaxes(title={"text": costs[name], "standoff": 6}, tickformat=".0%", row=1, col=place)
     figure.update_yaxes(title={"text": escape(score_name)}, row=1, col=1)
     return lay_out(figure, height_px=340, showlegend=False)
 

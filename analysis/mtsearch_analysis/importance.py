@@ -16,7 +16,7 @@ from mtsearch_analysis.load import Run
 from mtsearch_analysis.settings import Setting, searched_settings
 from mtsearch_analysis.significance import tails
 from mtsearch_analysis.style import STATUS_COLOURS, empty_figure, lay_out
-from mtsearch_analysis.wording import listing
+from mtsearch_analysis.wording import listing, shortened
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["importance_figure", "parameter_importance"]
 
 _FEWEST = 10  # completed trials of which anything is said
+_LONGEST_NAME = 32  # characters beside a bar
 _FEWEST_ABOVE = 5  # the quantile: what Optuna's documentation asks for
 _COLUMNS = ["parameter", "importance", "low", "high", "method", "num_trials"]
 
@@ -120,25 +121,37 @@ def importance_figure(frame: pd.DataFrame) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=drawn["importance"].to_numpy("float64"),
-            y=[escape(str(name)) for name in drawn["parameter"]],
+            y=list(range(len(drawn))),
+            customdata=[escape(str(name)) for name in drawn["parameter"]],
             orientation="h",
-            marker={"color": STATUS_COLOURS["completed"]},
+            marker={"color": STATUS_COLOURS["completed"], "opacity": 0.45},
             error_x={
                 "type": "data",
                 "symmetric": False,
                 "array": (drawn["high"] - drawn["importance"]).clip(lower=0).to_numpy("float64"),
                 "arrayminus": (drawn["importance"] - drawn["low"]).clip(lower=0).to_numpy("float64"),
                 "thickness": 1.5,
+                "color": STATUS_COLOURS["completed"],
             },
-            hovertemplate="<b>%{y}</b><br>%{x:.0%}<extra></extra>",
+            hovertemplate="<b>%{customdata}</b><br>%{x:.0%}<extra></extra>",
         )
     )
     return lay_out(
         figure,
         height_px=90 + 30 * len(drawn),
         showlegend=False,
-        xaxis={"title": {"text": "share of the importance", "standoff": 6}, "tickformat": ".0%", "rangemode": "tozero"},
-        yaxis={"showgrid": False},
+        xaxis={
+            "title": {"text": "importance", "standoff": 6},
+            "tickformat": ".0%",
+            "rangemode": "tozero",
+            "nticks": 6,
+            "tickangle": 0,
+        },
+        yaxis={
+            "showgrid": False,
+            "tickvals": list(range(len(drawn))),
+            "ticktext": [escape(shortened(str(name), _LONGEST_NAME)) for name in drawn["parameter"]],
+        },
     )
 
 

@@ -13,7 +13,7 @@ from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.settings import searched_columns
 from mtsearch_analysis.style import INK, SCORE_SCALE, WINNER_COLOUR, empty_figure, lay_out, line_width
-from mtsearch_analysis.wording import score, setting
+from mtsearch_analysis.wording import score, setting, shortened
 
 __all__ = ["parallel_figure"]
 
@@ -21,6 +21,7 @@ _NOT_USED_HEIGHT = -0.14
 _NUM_SHADES = 9
 _MOST_EVENLY_SPACED = 6
 _LOG_FROM_RATIO = 20.0
+_LONGEST_LABEL = 18  # characters between two axes
 _TICK_HEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -103,7 +104,8 @@ def _draw_axes(figure: go.Figure, axes: list[_Axis]) -> None:
         figure.add_annotation(
             x=position,
             y=1.05,
-            text="<b>" + escape(axis.title).replace(".", ".<br>").replace(" (log)", "<br>(log)") + "</b>",
+            text=f"<b>{'<br>'.join(escape(shortened(part, _LONGEST_LABEL)) for part in _parts(axis.title))}</b>",
+            hovertext=escape(axis.title),
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
@@ -117,12 +119,18 @@ def _draw_axes(figure: go.Figure, axes: list[_Axis]) -> None:
             figure.add_annotation(
                 x=position,
                 y=height,
-                text=escape(label),
+                text=escape(shortened(label, _LONGEST_LABEL)),
+                hovertext=escape(label),
                 showarrow=False,
                 xanchor="left",
                 xshift=5,
                 font={"size": 11},
             )
+
+
+def _parts(title: str) -> list[str]:
+    """Of a dotted name, a line each."""
+    return title.replace(".", ".\n").replace(" (log)", "\n(log)").split("\n")
 
 
 def _draw_trials(

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
-from mtsearch_analysis.style import STATUS_COLOURS, WINNER_COLOUR, empty_figure, lay_out
+from mtsearch_analysis.style import STATUS_COLOURS, WINNER_COLOUR, empty_figure, integer_ticks, lay_out
 from mtsearch_analysis.tables import Direction
 
 __all__ = [
@@ -140,7 +140,7 @@ def hypervolume_figure(frame: pd.DataFrame) -> go.Figure:
         figure,
         height_px=320,
         showlegend=False,
-        xaxis={"title": {"text": "completed trials", "standoff": 6}, "rangemode": "tozero"},
+        xaxis={"title": {"text": "completed trials", "standoff": 6}, "rangemode": "tozero"} | integer_ticks(len(frame)),
         yaxis={"title": {"text": "hypervolume"}, "rangemode": "tozero", "exponentformat": "e"},
     )
 

@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mtsearch_analysis.style import INK, SERIES_COLOURS, empty_figure, lay_out
+from mtsearch_analysis.style import INK, SERIES_COLOURS, empty_figure, label_places, lay_out
 
 __all__ = ["best_heads", "best_layers_figure", "label_differences", "label_differences_figure"]
 
@@ -77,14 +77,15 @@ def best_layers_figure(heads: pd.DataFrame) -> go.Figure:
     for place, task in enumerate(tasks, start=1):
         rows = labelled[labelled["task"] == task].nlargest(_MOST_LABELS, "num_items")
         share = np.sqrt(rows["num_items"].to_numpy("float64") / rows["num_items"].max())
+        x, y = rows["layer"].to_numpy("float64") + _apart(rows), rows["accuracy"].to_numpy("float64")
         figure.add_trace(
             go.Scatter(
-                x=rows["layer"].to_numpy("float64") + _apart(rows),
-                y=rows["accuracy"].to_numpy("float64"),
+                x=x,
+                y=y,
                 text=[escape(label) for label in rows["label"]],
                 customdata=rows[["layer", "head", "num_items", "chance"]].to_numpy("float64"),
                 mode="markers+text",
-                textposition="top center",
+                textposition=label_places(x, y),
                 textfont={"size": 10},
                 marker={"size": 5 + 13 * share, "color": SERIES_COLOURS[(place - 1) % len(SERIES_COLOURS)]},
                 hovertemplate="<b>%{text}</b>: %{y:.3f} (chance %{customdata[3]:.3f})<br>layer %{customdata[0]}, "

@@ -205,6 +205,7 @@ def _interaction(findings: Findings) -> Iterator[ReportFigure]:
             f"{first} and {second}, the two that mattered most, at once: mean scores of the completed trials in each "
             "cell, and how many there are.",
             interaction_figure(interactions(findings.run, first, second)),
+            min_width_px=460,
         )
 
 
@@ -214,6 +215,8 @@ def _costs(run: Run) -> Iterator[ReportFigure]:
     if frame["gpu_seconds"].sum() > 0:
         costs["gpu_seconds"] = "the GPU time that it took"
     for against, told in costs.items():
+        if against != "seconds" and frame[against].nunique() < 2:
+            continue  # it cost all of them the same
         worth = " The orange line joins those that no cheaper trial beats." if against == "seconds" else ""
         yield ReportFigure(
             f"cost-{against.replace('_', '-')}",

@@ -110,6 +110,10 @@ def seeds_figure(frame: pd.DataFrame) -> go.Figure:
     return lay_out(
         figure,
         height_px=360,
-        xaxis={"title": {"text": "true difference", "standoff": 6}, "type": "log"},
+        xaxis={
+            "title": {"text": "true difference", "standoff": 6},
+            "type": "log",
+            "tickvals": sorted(known["difference"].unique()),
+        },
         yaxis={"title": {"text": "seeds needed"}, "type": "log"},
     )

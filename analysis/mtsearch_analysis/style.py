@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from html import escape, unescape
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from mtsearch_analysis.tables import Status
+from mtsearch_analysis.wording import shortened
 
 __all__ = [
     "GAIN_SCALE",
@@ -18,6 +22,8 @@ __all__ = [
     "STATUS_DASHES",
     "WINNER_COLOUR",
     "empty_figure",
+    "integer_ticks",
+    "label_places",
     "lay_out",
     "line_width",
     "series_line",
@@ -52,11 +58,13 @@ GAIN_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#c4511a"), (0.5, "#e4e7ea"),
 
 INK = "#4a5360"
 _GRID = "rgba(128, 140, 155, 0.25)"
+_LONGEST_X_TITLE = 44  # characters; more is cut off on a phone
+_LONGEST_Y_TITLE = 34  # more is cut off along a low figure
 
 
 def lay_out(figure: go.Figure, *, height_px: int, **layout: Any) -> go.Figure:
     """Gives a figure the shared look and returns it; ``layout`` is plotly's and wins over the shared one."""
-    axis = {"gridcolor": _GRID, "zeroline": False, "linecolor": _GRID, "automargin": True}
+    axis = {"gridcolor": _GRID, "zeroline": False, "linecolor": _GRID, "automargin": True, "title": {"standoff": 8}}
     figure.update_layout(
         template=None,
         height=height_px,
@@ -70,7 +78,15 @@ def lay_out(figure: go.Figure, *, height_px: int, **layout: Any) -> go.Figure:
     )
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
-    return figure.update_layout(**layout)
+    figure.update_layout(**layout)
+    figure.for_each_xaxis(lambda axis: _shorten_title(axis, _LONGEST_X_TITLE))
+    figure.for_each_yaxis(lambda axis: _shorten_title(axis, _LONGEST_Y_TITLE))
+    return figure
+
+
+def _shorten_title(axis: Any, most: int) -> None:
+    if axis.title.text:
+        axis.title.text = escape(shortened(unescape(axis.title.text), most), quote=False)
 
 
 def empty_figure(message: str) -> go.Figure:
@@ -79,6 +95,29 @@ def empty_figure(message: str) -> go.Figure:
     figure.add_annotation(text=message, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     hidden = {"visible": False}
     return lay_out(figure, height_px=160, xaxis=hidden, yaxis=hidden)
+
+
+def integer_ticks(most: float) -> dict[str, int]:
+    """For an axis of integers: plotly sets ticks between them where they are few."""
+    return {"dtick": 1} if most <= 10 else {}
+
+
+def label_places(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> list[str]:
+    """Above or below each point: on the side that its nearest neighbour does not lie on.
+
+    Args:
+        x: of each point.
+        y: of each point.
+    """
+    points = np.stack([x, y], axis=1)
+    span = np.ptp(points, axis=0)
+    points = points / np.where(span > 0, span, 1.0)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(len(points), np.inf))
+    nearest = distances.argmin(axis=1)
+    # Of two that lie equally high, the later one's is below.
+    heights = [(height, -place) for place, height in enumerate(points[:, 1])]
+    is_below = [heights[near] > heights[place] for place, near in enumerate(nearest)]
+    return ["bottom center" if below else "top center" for below in is_below]
 
 
 def line_width(num_lines: int) -> float:

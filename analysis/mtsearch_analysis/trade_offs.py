@@ -13,8 +13,11 @@ from scipy.stats import kendalltau
 from mtsearch_analysis.load import Run
 from mtsearch_analysis.pareto import is_on_front
 from mtsearch_analysis.style import GAIN_SCALE, STATUS_COLOURS, WINNER_COLOUR, empty_figure, lay_out
+from mtsearch_analysis.wording import shortened
 
 __all__ = ["task_scores", "trade_off_figure", "trade_off_table"]
+
+_LONGEST_TITLE = 22  # characters along a panel
 
 
 def task_scores(run: Run) -> pd.DataFrame:
@@ -88,9 +91,10 @@ def trade_off_figure(frame: pd.DataFrame) -> go.Figure:
                         col=column,
                     )
                 if row == size:
-                    figure.update_xaxes(title={"text": escape(across), "standoff": 6}, row=row, col=column)
+                    title = escape(shortened(across, _LONGEST_TITLE))
+                    figure.update_xaxes(title={"text": title, "standoff": 6}, row=row, col=column)
                 if column == 1:
-                    figure.update_yaxes(title={"text": escape(up)}, row=row, col=column)
+                    figure.update_yaxes(title={"text": escape(shortened(up, _LONGEST_TITLE))}, row=row, col=column)
                 tau = taus[across, up]
                 figure.add_annotation(
                     text="too few trials" if np.isnan(tau) else f"τ {tau:+.2f}",

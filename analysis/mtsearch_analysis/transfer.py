@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mtsearch_analysis.significance import bootstrap_interval, t_interval
-from mtsearch_analysis.style import INK, SERIES_COLOURS, WINNER_COLOUR, empty_figure, lay_out
+from mtsearch_analysis.style import INK, SERIES_COLOURS, WINNER_COLOUR, empty_figure, label_places, lay_out
 
 __all__ = [
     "ranking_figure",
@@ -254,6 +254,7 @@ def task_map_figure(frame: pd.DataFrame) -> go.Figure:
             name="most alike",
         )
     )
+    frame = frame.assign(label_place=label_places(frame["x"].to_numpy("float64"), frame["y"].to_numpy("float64")))
     for i, (kind, rows) in enumerate(frame.groupby("kind", sort=False)):
         figure.add_trace(
             go.Scatter(
@@ -262,14 +263,14 @@ def task_map_figure(frame: pd.DataFrame) -> go.Figure:
                 text=[escape(task) for task in rows["task"]],
                 customdata=rows[["nearest"]].to_numpy(),
                 mode="markers+text",
-                textposition="top center",
+                textposition=rows["label_place"].tolist(),
                 marker={"size": 12, "color": SERIES_COLOURS[i % len(SERIES_COLOURS)]},
                 name=escape(str(kind)),
                 hovertemplate="<b>%{text}</b><br>most like %{customdata[0]}<extra>%{fullData.name}</extra>",
             )
         )
     kept = frame["kept"].iloc[0]
-    note = "" if math.isnan(kept) else f"two dimensions, which hold {kept:.0%} of the distances' variance"
+    note = "" if math.isnan(kept) else f"two dimensions, with {kept:.0%} of the variance"
     hidden = {"showticklabels": False, "showgrid": False}
     return lay_out(
         figure,
@@ -414,6 +415,7 @@ def ranking_figure(table: pd.DataFrame) -> go.Figure:
                     "array": (rows["high"] - rows["mean"]).where(has_interval, 0.0).to_numpy("float64"),
                     "arrayminus": (rows["mean"] - rows["low"]).where(has_interval, 0.0).to_numpy("float64"),
                     "thickness": 1.5,
+                    "color": INK,
                 },
                 hovertemplate="%{y}: %{x:.3f}<extra></extra>",
             ),
@@ -422,7 +424,7 @@ def ranking_figure(table: pd.DataFrame) -> go.Figure:
         )
     lay_out(figure, height_px=110 + 40 * len(methods), showlegend=False)
     figure.update_annotations(font={"size": 13})
-    figure.update_xaxes(nticks=5, tickangle=0)
+    figure.update_xaxes(nticks=4, tickangle=0)
     return figure.update_yaxes(autorange="reversed")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["count", "duration", "large", "listing", "score", "setting", "time_unit", "yes_or_no"]
+__all__ = ["count", "duration", "large", "listing", "score", "setting", "shortened", "time_unit", "yes_or_no"]
 
 
 def score(value: float) -> str:
@@ -29,6 +29,14 @@ def setting(value: Any) -> str:
 def yes_or_no(value: Any) -> str:
     """yes, no, or a dash where it is not known."""
     return "–" if pd.isna(value) else "yes" if value else "no"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters, its middle left out if need be: sentence-t…iniLM-L6-v2."""
+    if len(text) <= most:
+        return text
+    tail = most // 2
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
 
 
 def count(number: int, noun: str) -> str:

@@ -119,5 +119,5 @@ def test_without_optuna_the_remedy_is_said_in_one_line(tmp_path: Path, monkeypat
 def test_the_figure_has_a_bar_for_each_setting_the_most_important_on_top(tmp_path: Path) -> None:
     frame = parameter_importance(_run(tmp_path), num_resamples=5)
     bar = importance_figure(frame).data[0]
-    assert list(bar.y) == frame["parameter"].tolist()[::-1]
+    assert list(bar.customdata) == frame["parameter"].tolist()[::-1]
     assert list(bar.x) == frame["importance"].tolist()[::-1]

@@ -52,6 +52,13 @@ def test_a_good_score_is_drawn_as_one_whatever_its_rank(tmp_path: Path) -> None:
     assert colours["<b>t0001</b><br>0.1000"] == SCORE_SCALE[0][1]
 
 
+def test_long_names_keep_clear_of_the_next_axis_and_are_whole_where_they_are_pointed_at(tmp_path: Path) -> None:
+    names = ["sentence-transformers/all-MiniLM-L6-v2", "google-bert/bert-base-uncased"]
+    drawn = parallel_figure(run_of(tmp_path, *({"encoder.model": name} for name in names))).layout.annotations
+    assert max(len(annotation.text) for annotation in drawn if annotation.hovertext in names) == 18
+    assert {annotation.hovertext for annotation in drawn} >= {*names, "encoder.model"}
+
+
 def test_a_few_values_are_spaced_evenly_in_order(tmp_path: Path) -> None:
     run = run_of(tmp_path, {"batch": 64}, {"batch": 16}, {"batch": 32})
     np.testing.assert_allclose(heights_of_axis(run, 0), [1.0, 0.0, 0.5])

@@ -130,7 +130,7 @@ def test_a_map_that_loses_distances_says_how_much_it_keeps(tmp_path: Path) -> No
     frame = task_map(task_similarities(written(tmp_path, TASK_EMBEDDINGS, rows), "textemb"))
     assert frame["kept"].tolist() == [pytest.approx(0.5)] * 5  # two of four dimensions that are alike
     figure = task_map_figure(frame)
-    assert "hold 50%" in figure.layout.xaxis.title.text
+    assert "with 50%" in figure.layout.xaxis.title.text
     assert [trace.name for trace in figure.data] == ["most alike", "classification", "qa", "tagging"]
 
 

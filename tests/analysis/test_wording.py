@@ -25,6 +25,11 @@ def test_durations_have_two_units_at_most(seconds: float, words: str) -> None:
     assert wording.duration(seconds) == words
 
 
+def test_a_long_name_is_cut_in_its_middle() -> None:
+    assert wording.shortened("sentence-transformers/all-MiniLM-L6-v2", 13) == "senten…-L6-v2"
+    assert wording.shortened("as it is", 8) == "as it is"
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
