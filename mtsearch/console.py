@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Watch",
+    "dashboard_text",
     "dimension_table",
     "duration",
     "export_lines",
@@ -199,7 +200,7 @@ class Watch:
 
     def _say_dashboard(self, event: RunStarted) -> None:
         if event.dashboard:
-            self.say(f"Ray's dashboard, while this runs: {event.dashboard}{_tunnel(event.dashboard, event)}")
+            self.say(f"Ray's dashboard, while this runs: {dashboard_text(event.dashboard, event.head or event.host)}")
 
     def _headline(self, state: RunState) -> _Headline:
         feasible = state.feasible
@@ -320,12 +321,17 @@ def _params(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={number(value)}" for name, value in params.items()) or "nothing is searched"
 
 
-def _tunnel(dashboard: str, driver: RunStarted) -> str:
-    """How to see a dashboard that listens on the loopback device from another machine; empty if it needs no help."""
-    at, machine = _LOOPBACK.fullmatch(dashboard), driver.head or driver.host
-    if at is None or not _MACHINE.fullmatch(machine):  # whoever copies the command runs what is in it
-        return ""
-    return f" (from elsewhere: ssh -N -L {at['port']}:{at['host']}:{at['port']} {machine})"
+def dashboard_text(dashboard: str, host: str) -> str:
+    """The address of a dashboard, and how to see one that listens on the loopback device from another machine.
+
+    Args:
+        dashboard: its address.
+        host: where it listens.
+    """
+    at = _LOOPBACK.fullmatch(dashboard)
+    if at is None or not _MACHINE.fullmatch(host):  # whoever copies the command runs what is in it
+        return dashboard
+    return f"{dashboard} (from elsewhere: ssh -N -L {at['port']}:{at['host']}:{at['port']} {host})"
 
 
 def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:

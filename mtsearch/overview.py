@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from mtsearch.console import duration, measured, number, print_pairs
+from mtsearch.console import dashboard_text, duration, measured, number, print_pairs
 from mtsearch.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def print_status(console: Terminal, status: RunStatus, data_root: str | None) ->
 def _lines(status: RunStatus) -> Iterator[tuple[str, str]]:
     yield "run", str(status.folder)
     yield "driver", _driver(status)
-    if status.dashboard:
-        yield "dashboard", status.dashboard
+    if status.dashboard and status.host:
+        yield "dashboard", dashboard_text(status.dashboard, status.head or status.host)
     if status.ended:
         yield "ended", status.ended
     if status.last_event_at is None:

@@ -72,7 +72,7 @@ def test_a_running_search_shows_its_driver_budgets_best_and_what_runs() -> None:
     assert shown[0] == "run runs/films"
     assert shown[1].startswith("driver running: process 42 on node7, since ")
     assert shown[2:] == [
-        "dashboard http://127.0.0.1:8265",
+        "dashboard http://127.0.0.1:8265 (from elsewhere: ssh -N -L 8265:127.0.0.1:8265 node7)",
         "last event 3 s ago",
         "trials 3 of 8 done; 1 completed, 2 pruned, 2 running",
         "time 10 min 00 s of 1 h 00 min used, 50 min 00 s left",
@@ -85,6 +85,10 @@ def test_a_running_search_shows_its_driver_budgets_best_and_what_runs() -> None:
         "t0004 running 2 0.5000 0.6250 1 min 00 s ago node8",
         "t0005 waiting",
     ]
+
+
+def test_the_dashboard_is_on_the_cluster_s_head_node() -> None:
+    assert line(replace(RUNNING, head="10.0.0.1"), "dashboard").endswith("ssh -N -L 8265:127.0.0.1:8265 10.0.0.1)")
 
 
 def test_a_driver_that_was_killed_left_its_trials_and_the_command_goes_on() -> None:

@@ -100,6 +100,7 @@ class RunStatus:
         pid: its process there.
         since: when it began.
         dashboard: address of Ray's dashboard; None if it has none, or is gone.
+        head: the address of the cluster's head node, where the dashboard is; None if that is ``host``.
         last_event_at: when something last happened; None if nothing did.
         ended: why it left, in words; None if it runs, or did not say.
         is_finished: whether nothing is left to go on with.
@@ -135,6 +136,7 @@ class RunStatus:
     open_trials: tuple[OpenTrial, ...]
     command: Literal["run", "train"]
     plugins: Sequence[str] = ()
+    head: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -194,6 +196,7 @@ def _is_alive(pid: int) -> bool:
 def _status(folder: Path, state: RunState, now: float) -> RunStatus:
     presence, driver = presence_of(folder, state, now), state.driver
     seconds = state.seconds if presence == "gone" else state.seconds_at(now)
+    begun = driver if isinstance(driver, RunStarted) and presence != "gone" else None
     num_done = sum(not trial.is_open for trial in state.feasible)
     has_left = presence == "gone" and state.ended is not None
     return RunStatus(
@@ -203,7 +206,8 @@ def _status(folder: Path, state: RunState, now: float) -> RunStatus:
         host=driver.host if driver else None,
         pid=driver.pid if driver else None,
         since=driver.time if driver else None,
-        dashboard=driver.dashboard if isinstance(driver, RunStarted) and presence != "gone" else None,
+        dashboard=begun.dashboard if begun else None,
+        head=begun.head if begun else None,
         plugins=(state.identity or {}).get("plugins", ()),
         last_event_at=state.last_time if driver else None,
         ended=state.ended.reason if state.ended and has_left else None,

@@ -54,10 +54,11 @@ def write(folder: Path, events: list[Event]) -> EventLog:
 
 def test_a_look_shows_how_far_a_running_search_is(tmp_path: Path) -> None:
     budgets = {"time": 3600.0, "examples": 1000, "goal": 0.9, "patience": 3, "gpu_hours": 2.0}
-    with write(tmp_path, driven(half_done(), budgets=budgets, metric="mean_score", dashboard="http://there")):
+    begun = {"budgets": budgets, "metric": "mean_score", "dashboard": "http://there", "head": "there"}
+    with write(tmp_path, driven(half_done(), **begun)):
         shown = look(tmp_path)
     assert (shown.presence, shown.host, shown.pid) == ("running", platform.node(), os.getpid())
-    assert shown.dashboard == "http://there"
+    assert (shown.dashboard, shown.head) == ("http://there", "there")
     assert shown.ended is None
     assert not shown.is_finished
     assert (shown.num_done, shown.target, shown.counts) == (1, 4, {"completed": 1, "running": 2})
