@@ -7,8 +7,8 @@ tokenised, and encoders are fetched, for all trials of that node.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class Needs:
     Attributes:
         proof: a file that the driver has just written into the run folder; holds its own name.
         versions: of the driver's packages.
-        plugins: by the path of each that is a file, the hash of its content.
+        plugins: by the name of each the hash of its code, as of `_code_hash`.
         configs: trials between which encoders, tasks and their data differ, as JSON.
         data_root: as in :class:`mtsearch.training.place.Place`.
         data_hashes: of what data was found.
@@ -112,11 +112,10 @@ class Readiness:
             )
 
     def _needs(self, proof: Path, footprint: Footprint) -> Needs:
-        plugins = {path: _content_hash(path) for path in self.configs[0].plugins if path.endswith(".py")}
         return Needs(
             proof=str(proof),
             versions=versions(),
-            plugins=plugins,
+            plugins={plugin: _code_hash(plugin) for plugin in self.configs[0].plugins},
             configs=tuple(config.model_dump_json() for config in self.configs),
             data_root=str(self.data_root.absolute()) if self.data_root else None,
             data_hashes=self.data_hashes,
@@ -146,9 +145,12 @@ def _lacking(needs: Needs) -> Iterator[str]:
         free = shutil.disk_usage(place).free
         if free < _LEAST_FREE_BYTES:
             yield f"{place}: only {free / 1e6:.0f} MB are free"
-    for path, content in needs.plugins.items():
-        if not os.path.isfile(path) or _content_hash(path) != content:
-            yield f"it does not see the plugin {path} as the driver does; put it on storage that every node shares"
+    for plugin, code in needs.plugins.items():
+        if _code_hash(plugin) != code:
+            yield (
+                f"it does not have the plugin {plugin} as the driver has it; put it on storage that every node shares, "
+                "or install it there"
+            )
     if needs.device == "cuda":
         import torch
 
@@ -188,8 +190,14 @@ def _other_data(needs: Needs) -> Iterator[str]:
             yield f"its data for {asked[0]} is other than the driver's"
 
 
-def _content_hash(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _code_hash(plugin: str) -> str:
+    """Of the file that a plugin is; empty where there is none."""
+    try:
+        found = None if plugin.endswith(".py") else importlib.util.find_spec(plugin)
+        path = found.origin if found is not None else plugin
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()
+    except (ImportError, OSError, ValueError):
+        return ""
 
 
 @contextmanager

@@ -80,6 +80,19 @@ def test_a_plugin_that_is_not_there_or_another_is_told(needs: Needs) -> None:
         assert f"the plugin {plugin}" in lacks(needs)
 
 
+@pytest.mark.parametrize("code", [None, "TASKS = ()"])
+def test_a_plugin_that_is_not_installed_or_another_version_of_it_is_told(
+    needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if code is not None:
+        (tmp_path / "installed_elsewhere.py").write_text(code)
+    config = needs.configs[0].replace('"plugins":[]', '"plugins":["installed_elsewhere"]')
+    there = {"installed_elsewhere": hashlib.sha256(b"METRICS = ()").hexdigest()}
+    told = lacks(replace(needs, plugins=there, configs=(config,)))
+    assert told.startswith("it does not have the plugin installed_elsewhere as the driver has it; ")
+
+
 def test_data_that_is_not_there_is_told_by_its_task(needs: Needs, tmp_path: Path) -> None:
     told = lacks(replace(needs, data_root=str(tmp_path)))
     assert "sst5" in told
