@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -38,11 +38,13 @@ _QUIET = {
 }
 _OBJECT_STORE_BYTES = 200_000_000  # what passes through it are configs and reports
 _SECONDS_BETWEEN_LOOKS = 0.5
-_JOINING_SECONDS = 600.0  # for a node: a busy one takes minutes to start Ray
+_JOINING_SECONDS = 1800.0  # for a node: one in a cloud is booted and set up first
 
 
 @contextmanager
-def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
+def connected(
+    address: str | None, num_nodes: int = 1, say: Callable[[str], None] | None = None
+) -> Iterator[str | None]:
     """A connection to Ray: the one there is; or to the cluster at ``address``; or to one of our own.
 
     A cluster of our own asks everybody for the user's token (one is made where there is none), and a cluster that is
@@ -51,6 +53,7 @@ def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
     Args:
         address: of a cluster, as ``auto`` or ``HOST:PORT``; None starts one here, unless ``RAY_ADDRESS`` is set.
         num_nodes: so many must have joined it first.
+        say: told which have, while others are waited for.
 
     Yields:
         The address of Ray's dashboard; None where it has none, or the connection was there before.
@@ -60,10 +63,20 @@ def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
     """
     if ray.is_initialized():
         if num_nodes > 1:
-            _await_nodes(num_nodes)
+            _await_nodes(num_nodes, say)
         yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
+    if address and "://" in address:
+        raise ResourceError(
+            f"--address: must be auto or HOST:PORT of Ray's head, but got {address!r}; "
+            "run the search on a machine of the cluster"
+        )
+    if num_nodes > 1 and not address:
+        raise ResourceError(
+            f"--nodes: {num_nodes} join a cluster, but there is no --address of one; add --address auto, "
+            "or leave --nodes out"
+        )
     quiet = {name: value for name, value in _QUIET.items() if name not in os.environ}
     settings: dict[str, Any] = {
         "log_to_driver": False,
@@ -96,7 +109,7 @@ def connected(address: str | None, num_nodes: int = 1) -> Iterator[str | None]:
             raise ResourceError(f"{what}, but got {type(error).__name__}: {reason}{remedy}") from error
         try:
             if num_nodes > 1:
-                _await_nodes(num_nodes)
+                _await_nodes(num_nodes, say)
             yield f"http://{context.dashboard_url}" if context.dashboard_url else None
         finally:
             ray.shutdown()
@@ -149,9 +162,12 @@ def head_elsewhere() -> str | None:
     return None if head in (ray.util.get_node_ip_address(), "127.0.0.1") else head
 
 
-def _await_nodes(number: int) -> None:
-    end = time.monotonic() + _JOINING_SECONDS
+def _await_nodes(number: int, say: Callable[[str], None] | None) -> None:
+    end, told = time.monotonic() + _JOINING_SECONDS, 0
     while len(there := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < number:
+        if say is not None and len(there) != told:
+            told = len(there)
+            say(f"{told} of {number} nodes have joined the cluster: {', '.join(there)}")
         if time.monotonic() > end:
             raise ResourceError(
                 f"--nodes: {number} must join the cluster, but after {_JOINING_SECONDS / 60:.0f} min there are "

@@ -194,7 +194,8 @@ def run_search(
         run_id = state.run_id or uuid.uuid4().hex
         warnings: SimpleQueue[str] = SimpleQueue()
         mirror = _mirror(space, folder, run_id, warnings)
-        with nullcontext() if in_process else connected(address, num_nodes) as dashboard:
+        say = readiness.say if readiness is not None else None
+        with nullcontext() if in_process else connected(address, num_nodes, say) as dashboard:
             machines = [this_machine()] if in_process else _machines_of_ray(warnings.put)
             target = space.num_trials(extension.extra)
             footprint = find_footprint(space.resources, machines, target, space.search.concurrency)

@@ -192,6 +192,19 @@ def test_a_cluster_is_shown_the_token_if_it_does_not_take_us_in_without(
     assert get_authentication_mode() == AuthenticationMode.DISABLED
 
 
+@pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "http://127.0.0.1:8265"])
+def test_what_is_no_address_of_a_head_is_refused_at_once(home: Path, address: str) -> None:
+    said = f"--address: must be auto or HOST:PORT of Ray's head, but got '{address}'"
+    with pytest.raises(ResourceError, match=said), cluster.connected(address):
+        pass
+
+
+def test_nodes_are_not_waited_for_without_a_cluster_that_they_could_join(home: Path) -> None:
+    said = "--nodes: 3 join a cluster, but there is no --address"
+    with pytest.raises(ResourceError, match=said), cluster.connected(None, num_nodes=3):
+        pass
+
+
 def test_no_token_is_made_where_it_is_not_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with cluster.connected("10.0.0.1:6379"):
         pass
@@ -222,5 +235,7 @@ def test_nodes_that_do_not_join_are_told_by_those_that_did(monkeypatch: pytest.M
     with cluster.connected(None, num_nodes=1):
         pass
     said = "--nodes: 2 must join the cluster, but after 0 min there are 1: n1"
-    with pytest.raises(ResourceError, match=said), cluster.connected(None, num_nodes=2):
+    lines: list[str] = []
+    with pytest.raises(ResourceError, match=said), cluster.connected(None, num_nodes=2, say=lines.append):
         pass
+    assert lines == ["1 of 2 nodes have joined the cluster: n1"]
