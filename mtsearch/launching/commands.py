@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,8 +58,9 @@ def slurm(
 
     The folder of runs must be one that all nodes share, as must be the environment that this runs in.
     """
-    from mtsearch.launching.request import read_request
-    from mtsearch.launching.slurm import SlurmJob, batch_script, footprint_of, needed_cpus, port_of_dashboard, submit
+    from mtsearch.console import print_pairs
+    from mtsearch.launching.request import read_request, room_in_words
+    from mtsearch.launching.slurm import SlurmJob, batch_script, needed_cpus, num_gpus, port_of_dashboard, submit
 
     request = read_request(space, set_ or (), name, runs, data, from_)
     job = SlurmJob(
@@ -73,7 +75,7 @@ def slurm(
         notice_seconds=notice,
         further=tuple(sbatch or ()),
     )
-    footprint = footprint_of(request.space, job)  # before anything waits for room that never comes
+    room = room_in_words(request.space, "node", nodes, job.cpus_per_node, num_gpus(gpus_per_node))
     logs = request.folder.parent / "slurm"
     script = batch_script(job, request.arguments, logs, Path.cwd())
     if print_:
@@ -81,24 +83,22 @@ def slurm(
         return
     path = logs / f"{request.folder.name}.sbatch" if out is None else out
     _write(path, script, beside=logs)
-    asked = f"{nodes} node{'s' * (nodes > 1)} with {job.cpus_per_node} cores and {gpus_per_node} GPUs each"
-    _print("script", os.path.relpath(path))
-    _print("asks for", f"{asked}: at most {footprint.concurrency} trials at a time")
-    _print("run", f"{os.path.relpath(request.folder)} ({request.so_far})")
+    folder, shown_logs = os.path.relpath(request.folder), os.path.relpath(logs)
+    shown = [("script", os.path.relpath(path)), ("asks for", room), ("run", f"{folder} ({request.so_far})")]
     if out is not None:
-        _print("submit it", f"sbatch {path}")
+        print_pairs(console, [*shown, ("submit it", shlex.join(["sbatch", str(path)]))])
         return
+    print_pairs(console, shown)
     number = submit(path)
-    folder = os.path.relpath(request.folder)
-    _print(
-        "job", f"{number}; what it says: tail -F {os.path.relpath(logs)}/{number}.out, of Ray on each node: {number}/"
-    )
-    _print("watch", f"mtsearch watch {folder}")
-    _print("stop", f"mtsearch stop {folder}, or scancel --batch --signal=USR1 {number}; the same command goes on")
-    _print(
-        "dashboard",
-        f"ssh -L 8265:127.0.0.1:{port_of_dashboard(number)} $(squeue -h -o %B -j {number}) from here; "
-        f"its token is in {os.path.relpath(logs)}/{number}/token",
+    tunnel = f"ssh -N -L 8265:127.0.0.1:{port_of_dashboard(number)} $(squeue -h -o %B -j {number})"
+    print_pairs(
+        console,
+        [
+            ("job", f"{number}; what it says: tail -F {shown_logs}/{number}.out, of Ray on each node: {number}/"),
+            ("watch", f"mtsearch watch {folder}"),
+            ("stop", f"mtsearch stop {folder}, or scancel --batch --signal=USR1 {number}; the same command goes on"),
+            ("dashboard", f"{tunnel} from here; its token is in {shown_logs}/{number}/token"),
+        ],
     )
 
 
@@ -127,7 +127,9 @@ def kuberay(
 
     Run folders are written to /shared/runs of the claim. Paths in the space are those that the pods see.
     """
-    from mtsearch.launching.kuberay import KubeRayJob, footprint_of, manifest, name_of, read_travelling
+    from mtsearch.console import print_pairs
+    from mtsearch.launching.kuberay import KubeRayJob, manifest, name_of, read_travelling
+    from mtsearch.launching.request import room_in_words
 
     job = KubeRayJob(
         image=image,
@@ -141,19 +143,25 @@ def kuberay(
         namespace=namespace,
     )
     search = read_travelling(space, set_ or (), name, data)
-    footprint = footprint_of(search.space, job)  # before anything waits for room that never comes
+    room = room_in_words(search.space, "pod", workers, cpus_per_worker, gpus_per_worker)
     path = Path(f"{search.name}.kuberay.yaml") if out is None else out
     _write(path, manifest(job, search))
     called = name_of(search.name)
     kubectl = "kubectl" if namespace is None else f"kubectl --namespace {namespace}"
-    asked = f"{workers} pods with {cpus_per_worker} cores and {gpus_per_worker} GPUs each"
-    _print("manifest", os.path.relpath(path))
-    _print("asks for", f"{asked}: at most {footprint.concurrency} trials at a time")
-    _print("submit it", f"{kubectl} apply -f {path}")
-    _print("what it says", f"{kubectl} logs --follow --selector job-name={called}")
-    _print("dashboard", f"{kubectl} port-forward service/$({kubectl} get rayjob {called} "
-           "-o jsonpath={.status.rayClusterName})-head-svc 8265, then http://127.0.0.1:8265")  # fmt: skip
-    _print("go on", f"{kubectl} delete rayjob {called}, and apply again; the volume claim stays")
+    token = f"{kubectl} get secret $CLUSTER -o jsonpath={{.data.auth_token}} | base64 --decode"
+    print_pairs(
+        console,
+        [
+            ("manifest", os.path.relpath(path)),
+            ("asks for", room),
+            ("submit it", f"{kubectl} apply -f {shlex.quote(str(path))}"),
+            ("watch", f"{kubectl} logs --follow --selector job-name={called}"),
+            ("cluster", f"CLUSTER=$({kubectl} get rayjob {called} -o jsonpath={{.status.rayClusterName}})"),
+            ("dashboard", f"{kubectl} port-forward service/$CLUSTER-head-svc 8265, then http://127.0.0.1:8265"),
+            ("its token", token),
+            ("go on", f"{kubectl} delete rayjob {called}, and apply again; the volume claim stays"),
+        ],
+    )
 
 
 def _write(path: Path, text: str, beside: Path | None = None) -> None:
@@ -164,9 +172,3 @@ def _write(path: Path, text: str, beside: Path | None = None) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path}: must be writable, but got: {error.strerror}") from error
-
-
-def _print(name: str, text: str) -> None:
-    from mtsearch.console import print_pairs
-
-    print_pairs(console, [(name, text)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,13 @@ from mtsearch.config.yaml12 import dump
 from mtsearch.errors import ConfigError
 from mtsearch.launching.files import launch_file
 from mtsearch.launching.request import refuse_passwords
-from mtsearch.search.cluster import find_footprint
-from mtsearch.search.driver import Footprint
 
-__all__ = ["KubeRayJob", "Travelling", "footprint_of", "manifest", "name_of", "read_travelling"]
+__all__ = ["KubeRayJob", "Travelling", "manifest", "name_of", "read_travelling"]
 
 _MOST_BYTES = 900_000  # of what a ConfigMap holds; it may have 1 MiB with all around it
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_KEY = re.compile(r"[A-Za-z0-9._-]+")
 _IMAGE = re.compile(r"[\w.:/@-]+")
 _QUANTITY = re.compile(r"[1-9]\d*(\.\d+)?([KMGTP]i?|m)?")
 _MOST_IN_NAME = 38  # KubeRay makes longer names of it, and a label may have 63 characters
@@ -102,34 +102,32 @@ def read_travelling(space: str, overrides: Sequence[str], name: str | None, data
         ConfigError: the space is not valid, or it cannot be taken along.
     """
     loaded = load_space(space, overrides)
-    path = locate(space)
-    modules = [Path(plugin) for plugin in loaded.plugins if plugin.endswith(".py")]
-    beside = [module for module in modules if module.parent != path.absolute().parent]
-    if beside:
-        raise ConfigError(f"plugins: a module that travels must lie beside the space, but {beside[0]} does not")
-    files = {"space.yaml": path.read_text(encoding="utf-8-sig")}
-    files |= {module.name: module.read_text(encoding="utf-8") for module in modules}
+    files = {"space.yaml": locate(space).read_text(encoding="utf-8-sig")}
+    plugins = []
+    for plugin in loaded.plugins:
+        module = Path(plugin)
+        if not plugin.endswith(".py"):
+            plugins.append(plugin)  # the image has it, or the job will say that it does not
+            continue
+        if module.name in files or not _KEY.fullmatch(module.name):
+            raise ConfigError(
+                "plugins: files that travel together must have different names of letters, digits and . _ -, "
+                f"but got {module.name!r}; rename {module}"
+            )
+        files[module.name] = module.read_text(encoding="utf-8")
+        plugins.append(f"{_FOLDER}/{module.name}")
     refuse_passwords([*overrides, files["space.yaml"]])
     if sum(len(text.encode()) for text in files.values()) > _MOST_BYTES:
         raise ConfigError(f"{space}: a space that travels may have {_MOST_BYTES // 1000} kB with its plugins")
     name = loaded.name if name is None else name
     if not _RUN.fullmatch(name):
-        raise ConfigError(f"--name: must be a plain name without slashes or a leading dot, but got {name!r}")
+        raise ConfigError(f"--name: must be letters, digits and . _ -, a letter or digit first, but got {name!r}")
     arguments = [f"{_FOLDER}/space.yaml", "--name", name, "--runs", f"{_SHARED}/runs", "--address", "auto"]
     for override in overrides:
         arguments += ["--set", override]
+    arguments += ["--set", f"plugins={json.dumps(plugins)}"] if plugins else []
     arguments += ["--data", data] if data is not None else []
     return Travelling(loaded, name, files, tuple(arguments))
-
-
-def footprint_of(space: SearchSpace, job: KubeRayJob) -> Footprint:
-    """What each trial holds, and how many run at a time.
-
-    Raises:
-        ResourceError: no pod has room for one trial.
-    """
-    machines = [{"CPU": float(job.cpus_per_worker), "GPU": float(job.gpus_per_worker)}] * job.workers
-    return find_footprint(space.resources, machines, space.num_trials(), space.search.concurrency)
 
 
 def name_of(run: str) -> str:
@@ -159,6 +157,7 @@ def manifest(job: KubeRayJob, search: Travelling) -> str:
     cluster["rayVersion"] = importlib.metadata.version("ray")
     (workers,) = cluster["workerGroupSpecs"]
     workers["replicas"] = workers["minReplicas"] = workers["maxReplicas"] = job.workers
+    workers["rayStartParams"]["num-cpus"] = str(job.cpus_per_worker)
     asked = {"cpu": str(job.cpus_per_worker), "memory": job.memory_per_worker}
     limits = {"memory": job.memory_per_worker}
     if job.gpus_per_worker:

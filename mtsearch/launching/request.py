@@ -12,10 +12,11 @@ from mtsearch.config.load import load_space, locate
 from mtsearch.config.space import SearchSpace
 from mtsearch.config.urls import without_passwords
 from mtsearch.errors import ConfigError, RunError
+from mtsearch.search.cluster import find_footprint
 from mtsearch.search.events import EVENTS
 from mtsearch.search.status import look
 
-__all__ = ["Request", "read_request", "refuse_passwords"]
+__all__ = ["Request", "read_request", "refuse_passwords", "room_in_words"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,30 @@ def refuse_passwords(texts: Iterable[str]) -> None:
             "a URL that travels must have no password, since others may read the job, but one has; write ${NAME} in "
             "its place, declare environment: [NAME] in the space, and have NAME set where the job runs"
         )
+
+
+def room_in_words(space: SearchSpace, machine: str, machines: int, cpus: int, gpus: int) -> str:
+    """``4 nodes with 16 cores and 4 GPUs each: at most 16 trials at a time``.
+
+    Args:
+        space: what to search.
+        machine: what one is called.
+        machines: how many are asked for.
+        cpus: cores of each.
+        gpus: of each.
+
+    Raises:
+        ResourceError: none of them has room for one trial, which would wait for ever.
+    """
+    resources = [{"CPU": float(cpus), "GPU": float(gpus)}] * machines
+    footprint = find_footprint(space.resources, resources, space.num_trials(), space.search.concurrency)
+    each = " each" * (machines > 1)
+    asked = f"{_count(machines, machine)} with {_count(cpus, 'core')} and {_count(gpus, 'GPU')}{each}"
+    return f"{asked}: at most {_count(footprint.concurrency, 'trial')} at a time"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number or 'no'} {thing}{'s' * (number != 1)}"
 
 
 def _so_far(space: SearchSpace, folder: Path) -> str:

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from mtsearch.config.search import Resources
-from mtsearch.config.space import SearchSpace
 from mtsearch.errors import ConfigError, ResourceError, RunError
 from mtsearch.launching.files import launch_file
-from mtsearch.search.cluster import find_footprint
-from mtsearch.search.driver import Footprint
 
-__all__ = ["SlurmJob", "batch_script", "footprint_of", "needed_cpus", "num_gpus", "port_of_dashboard", "submit"]
+__all__ = ["SlurmJob", "batch_script", "needed_cpus", "num_gpus", "port_of_dashboard", "submit"]
 
 _CPUS_PER_GPU = 4
 _CPUS_WITHOUT_GPU = 8
 _GPUS = re.compile(r"(?:[\w.-]+:)?(\d+)")
+_LIMIT = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 _FURTHER = re.compile(r"[a-z][a-z-]*(=.+)?")
 
 
@@ -64,6 +62,11 @@ class SlurmJob:
         for option in self._options(Path()):
             if not option.isprintable() or '"' in option:
                 raise ConfigError(f"{option.partition('=')[0]}: must be one line without quotes, but got {option!r}")
+        if self.time is not None and (limit := _limit_seconds(self.time)) is not None and limit <= self.notice_seconds:
+            raise ConfigError(
+                f"--time: must be more than --notice, or the search is stopped as it starts, but got {self.time} "
+                f"({limit} s) and {self.notice_seconds} s; ask for more time, or less notice"
+            )
 
     def _options(self, logs: Path) -> list[str]:
         asked = {
@@ -97,6 +100,19 @@ class SlurmJob:
         return [f'#SBATCH "{option}"' if " " in option else f"#SBATCH {option}" for option in self._options(logs)]
 
 
+def _limit_seconds(limit: str) -> int | None:
+    """What Slurm understands by ``90`` (minutes), ``90:00``, ``1:30:00``, ``0-1:30``; None where it has other words."""
+    match = _LIMIT.fullmatch(limit)
+    if match is None:
+        return None
+    days, *parts = match.groups()
+    numbers = [int(part) for part in parts if part is not None]
+    if days is None and len(numbers) < 3:
+        numbers.insert(0, 0)  # it begins with minutes
+    hours, minutes, seconds = [*numbers, 0, 0][:3]
+    return int(days or 0) * 86_400 + hours * 3600 + minutes * 60 + seconds
+
+
 def num_gpus(gpus_per_node: str) -> int:
     """What ``4`` or ``a100:4`` comes to.
 
@@ -122,16 +138,6 @@ def needed_cpus(resources: Resources | Literal["auto"], gpus_per_node: str) -> i
     cpus, gpus = resources.workers * resources.cpus, resources.workers * resources.gpus
     trials = int(available / gpus + 1e-9) if gpus else _CPUS_WITHOUT_GPU // cpus
     return cpus * max(1, trials)
-
-
-def footprint_of(space: SearchSpace, job: SlurmJob) -> Footprint:
-    """What each trial holds in the job, and how many run at a time.
-
-    Raises:
-        ResourceError: no node has room for one trial.
-    """
-    machines = [{"CPU": float(job.cpus_per_node), "GPU": float(num_gpus(job.gpus_per_node))}] * job.nodes
-    return find_footprint(space.resources, machines, space.num_trials(), space.search.concurrency)
 
 
 def batch_script(job: SlurmJob, arguments: Sequence[str], logs: Path, working_folder: Path) -> str:

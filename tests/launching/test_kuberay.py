@@ -99,7 +99,8 @@ def test_a_job_is_what_was_asked_for(launch: Launch, tmp_path: Path) -> None:
     spec = found["RayJob"]["spec"]
     assert shlex.split(spec["entrypoint"]) == [
         *("mtsearch", "run", "/etc/mtsearch/space.yaml", "--name", "tiny", "--runs", "/shared/runs"),
-        *("--address", "auto", "--set", "optimizer.lr=2e-3", "--data", "/shared/data"),
+        *("--address", "auto", "--set", "optimizer.lr=2e-3"),
+        *("--set", 'plugins=["/etc/mtsearch/mine.py"]', "--data", "/shared/data"),
     ]
     (workers,) = spec["rayClusterSpec"]["workerGroupSpecs"]
     assert [workers[key] for key in ("replicas", "minReplicas", "maxReplicas")] == [3, 3, 3]
@@ -108,6 +109,7 @@ def test_a_job_is_what_was_asked_for(launch: Launch, tmp_path: Path) -> None:
         "requests": {"cpu": "8", "memory": "64Gi"},
         "limits": {"memory": "64Gi", "nvidia.com/gpu": "2"},
     }
+    assert workers["rayStartParams"]["num-cpus"] == "8"  # or else some operators have Ray count the machine's
     assert container["image"] == "registry/mtsearch:1"
     assert found["PersistentVolumeClaim"]["spec"]["storageClassName"] == "nfs"
     assert "3 pods with 8 cores and 2 GPUs each: at most " in said.output
@@ -187,12 +189,26 @@ def test_a_trial_that_no_pod_has_room_for_is_told_at_once(launch: Launch) -> Non
     assert isinstance(launch("--set", "resources={cpus: 64}").exception, ResourceError)
 
 
-def test_a_plugin_that_lies_elsewhere_cannot_travel(launch: Launch, tmp_path: Path) -> None:
+def test_plugins_are_named_as_the_pods_see_them_wherever_they_lay(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "mine.py").rename(tmp_path / "other" / "mine.py")
-    error = launch("--set", "plugins=[other/mine.py]").exception
+    (tmp_path / "other" / "yours.py").write_text("TASKS = ()\n", encoding="utf-8")
+    assert launch("--set", "plugins=[mine.py, other/yours.py, json]").exit_code == 0
+    found = objects(tmp_path / "tiny.kuberay.yaml")
+    assert set(found["ConfigMap"]["data"]) == {"space.yaml", "mine.py", "yours.py"}
+    arguments = shlex.split(found["RayJob"]["spec"]["entrypoint"])
+    last = max(i for i, argument in enumerate(arguments) if argument == "--set")
+    assert arguments[last + 1] == 'plugins=["/etc/mtsearch/mine.py", "/etc/mtsearch/yours.py", "json"]'
+
+
+@pytest.mark.parametrize("name", ["other/mine.py", "my plugin.py"])
+def test_plugins_that_cannot_be_told_apart_or_have_no_key_cannot_travel(
+    launch: Launch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / name).write_text("METRICS = ()\n", encoding="utf-8")
+    error = launch("--set", f"plugins=[mine.py, {name}]").exception
     assert isinstance(error, MtsearchError)
-    assert "must lie beside the space" in str(error)
+    assert "must have different names of letters, digits" in str(error)
 
 
 @pytest.mark.parametrize("place", ["space", "override"])

@@ -58,10 +58,15 @@ def test_a_job_asks_slurm_for_what_was_asked(launch: Launch, tmp_path: Path) -> 
 
 def test_what_is_printed_says_where_to_look(launch: Launch) -> None:
     said = launch("--nodes", 2).output
-    assert "2 nodes with 8 cores and 0 GPUs each: at most 16 trials at a time" in said
+    assert "2 nodes with 8 cores and no GPUs each: at most 16 trials at a time" in said
     assert "runs/tiny (new)" in said
     assert "tail -F runs/slurm/1234.out" in said
     assert "squeue -h -o %B -j 1234" in said
+
+
+def test_one_is_not_told_as_several(launch: Launch) -> None:
+    said = launch("--gpus-per-node", "a100:1", "--cpus-per-task", 1).output
+    assert "1 node with 1 core and 1 GPU: at most 1 trial at a time" in said
 
 
 def test_a_script_can_be_written_or_printed_without_slurm(
@@ -122,6 +127,8 @@ def test_what_slurm_refuses_is_told_in_its_words(launch: Launch, tmp_path: Path)
         ("--set", "optimizer.lr=fast"),
         ("--set", "resources={cpus: 4}", "--cpus-per-task", 2),
         ("--gpus-per-node", "many"),
+        ("--time", "3"),
+        ("--time", "0-0:01", "--notice", 60),
         ("--partition", "p\n#SBATCH --uid=0"),
         ("--sbatch", "--uid=0"),
         ("--name", "../else"),
@@ -138,6 +145,11 @@ def test_what_cannot_run_is_refused_before_it_is_submitted(
     assert not (tmp_path / "submitted").exists()
 
 
+@pytest.mark.parametrize("limit", ["4", "3:01", "1:00:00", "1-0", "0-1:30", "UNLIMITED"])
+def test_a_limit_that_is_longer_than_the_notice_is_slurm_s_to_judge(launch: Launch, limit: str) -> None:
+    assert launch("--time", limit).exit_code == 0
+
+
 def test_arguments_reach_the_search_as_they_were_given(tmp_path: Path) -> None:
     arguments = ("a space.yaml", "--set", "training={seed: 7}", "--set", "name='x'", "--data", "/d/$HOME/`id`")
     script = batch_script(SlurmJob("job", 1, 1), arguments, tmp_path / "lo gs", tmp_path)
@@ -146,6 +158,28 @@ def test_arguments_reach_the_search_as_they_were_given(tmp_path: Path) -> None:
     told = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert told == [*arguments, str(tmp_path / "lo gs")]
     assert f'"--output={tmp_path}/lo gs/%j.out"' in header(script)
+
+
+@pytest.mark.parametrize(
+    ("programs", "has_token", "lacks"),
+    [
+        (["ray", "mtsearch"], True, ""),
+        (["ray"], True, "n7 has no ray and mtsearch on its PATH"),
+        (["mtsearch"], True, "n7 has no ray and mtsearch on its PATH"),
+        (["ray", "mtsearch"], False, "n7 does not see "),
+    ],
+)
+def test_a_node_that_lacks_something_is_named(tmp_path: Path, programs: list[str], has_token: bool, lacks: str) -> None:
+    for program in programs:
+        (tmp_path / program).touch(mode=0o755)
+    if has_token:
+        (tmp_path / "token").touch()
+    script = launch_file("slurm/search.sbatch").read_text(encoding="utf-8")
+    check = script[script.index("check_node() {") : script.index("export -f check_node")]
+    environment = {"PATH": str(tmp_path), "SLURMD_NODENAME": "n7", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
+    command = [shutil.which("bash") or "bash", "-c", f"{check}\ncheck_node"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, lacks in done.stderr) == (bool(lacks), True)
 
 
 @pytest.mark.parametrize(
