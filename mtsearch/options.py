@@ -15,7 +15,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set optimizer.lr=3e-5. May be repeated."),
 ]
 DataOption = Annotated[
-    str | None, typer.Option(help="The folder of data sets [env: MTSEARCH_DATA]; else the hub, or the sample corpus.")
+    str | None, typer.Option(help="The folder of data sets, else MTSEARCH_DATA; else the hub, or the sample corpus.")
 ]
 RunsOption = Annotated[Path, typer.Option(help="The folder of run folders.")]
 NameOption = Annotated[str | None, typer.Option(help="The run folder's name, if not the space's.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,7 @@ _QUIET = {
 }
 _OBJECT_STORE_BYTES = 200_000_000  # what passes through it are configs and reports
 _SECONDS_BETWEEN_LOOKS = 0.5
+_CONNECT_SECONDS = 10.0
 _JOINING_SECONDS = 1800.0  # for a node: one in a cloud is booted and set up first
 
 
@@ -67,16 +69,12 @@ def connected(
         yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    if address and "://" in address:
-        raise ResourceError(
-            f"--address: must be auto or HOST:PORT of Ray's head, but got {address!r}; "
-            "run the search on a machine of the cluster"
-        )
     if num_nodes > 1 and not address:
         raise ResourceError(
             f"--nodes: {num_nodes} join a cluster, but there is no --address of one; add --address auto, "
             "or leave --nodes out"
         )
+    _require_head(address)
     quiet = {name: value for name, value in _QUIET.items() if name not in os.environ}
     settings: dict[str, Any] = {
         "log_to_driver": False,
@@ -113,6 +111,26 @@ def connected(
             yield f"http://{context.dashboard_url}" if context.dashboard_url else None
         finally:
             ray.shutdown()
+
+
+def _require_head(address: str | None) -> None:
+    """See that something listens where a cluster's head is to be: Ray would look for minutes.
+
+    Raises:
+        ResourceError: it is no such address, or nothing does.
+    """
+    if not address or address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise ResourceError(
+            f"--address: must be auto or HOST:PORT of Ray's head, but got {address!r}; "
+            "run the search on a machine of the cluster"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ResourceError(f"--address: a Ray head must listen at {address}, but got: {error}; is it up?") from error
 
 
 def _own_folder(under: Path = Path("/tmp")) -> Path:

@@ -69,6 +69,10 @@ def test_one_is_not_told_as_several(launch: Launch) -> None:
     assert "1 node with 1 core and 1 GPU: at most 1 trial at a time" in said
 
 
+def test_the_help_names_the_variable_that_stands_for_data() -> None:
+    assert "MTSEARCH_DATA" in CliRunner().invoke(app, ["launch", "slurm", "--help"]).output
+
+
 def test_a_script_can_be_written_or_printed_without_slurm(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster.ray, "init", lambda **_: Context())
     monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(cluster, "_require_head", lambda address: None)
     Config.initialize("")  # without RAY_AUTH_MODE, which it reads then
     return tmp_path
 
@@ -192,11 +194,22 @@ def test_a_cluster_is_shown_the_token_if_it_does_not_take_us_in_without(
     assert get_authentication_mode() == AuthenticationMode.DISABLED
 
 
-@pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "http://127.0.0.1:8265"])
-def test_what_is_no_address_of_a_head_is_refused_at_once(home: Path, address: str) -> None:
+@pytest.mark.parametrize("address", ["ray://10.0.0.1:10001", "http://127.0.0.1:8265", "10.0.0.1", ":6379", "head:"])
+def test_what_is_no_address_of_a_head_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
     said = f"--address: must be auto or HOST:PORT of Ray's head, but got '{address}'"
     with pytest.raises(ResourceError, match=said), cluster.connected(address):
         pass
+
+
+def test_a_head_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nothing listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = f"--address: a Ray head must listen at {address}, but got: .*refused; is it up"
+        with pytest.raises(ResourceError, match=said), cluster.connected(address):
+            pass
 
 
 def test_nodes_are_not_waited_for_without_a_cluster_that_they_could_join(home: Path) -> None:
