@@ -17,16 +17,19 @@ import pytest
 import yaml
 
 from mtsearch.launching.files import launch_file
+from mtsearch.search.events import EVENTS
+from mtsearch.search.status import look
 from tests.end_to_end.nodes import Network, Node, why_no_nodes
 
 SSHD = "/usr/sbin/sshd"
+ENVIRONMENT = "/nfs/mtsearch/.venv/bin"  # that the file names
 
 
 def why_no_ssh() -> str | None:
     """Why this cannot be tried here; None if it can."""
-    missing = [name for name in ("ssh", "ssh-keygen", "rsync") if shutil.which(name) is None]
+    missing = [name for name in ("ssh", "ssh-keygen", "rsync", "tmux") if shutil.which(name) is None]
     if not Path(SSHD).is_file() or missing:
-        return "ssh clusters want openssh-server, openssh-client and rsync"
+        return "ssh clusters want openssh-server, openssh-client, rsync and tmux"
     return why_no_nodes()
 
 
@@ -36,7 +39,7 @@ pytestmark = [
     pytest.mark.skipif(why_no_ssh() is not None, reason=why_no_ssh() or "there can be nodes"),
 ]
 
-# The home folder of a login is the node's own, and all that Ray and mtsearch want there is on the PATH of ~/.bashrc.
+# The home folder of a login is the node's own.
 _SERVE = """
 mount --bind "$1/passwd" /etc/passwd
 exec /usr/sbin/sshd -D -e -f /dev/null -h "$2/host_key" -o AuthorizedKeysFile="$2/key.pub" -o StrictModes=no \
@@ -61,9 +64,9 @@ class Login(Node):
         others = [line for line in lines if not line.startswith("root:")]
         (self.home / "passwd").write_text("\n".join([root, *others]) + "\n", encoding="utf-8")
         passed = ("PYTHONPATH", "MTSEARCH_CACHE", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
-        exports = [f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"]
-        exports += [f"export {name}={shlex.quote(os.environ[name])}" for name in passed if name in os.environ]
+        exports = [f"export {name}={shlex.quote(os.environ[name])}" for name in passed if name in os.environ]
         exports += ["export RAY_raylet_start_wait_time_s=120 RAY_py_gcs_connect_timeout_s=120"]
+        exports += [f"export TMUX_TMPDIR={self.home}"]  # /tmp is that of all nodes
         (self.home / ".bashrc").write_text("\n".join(exports) + "\n", encoding="utf-8")
         environment = {"HOME": str(self.home), "RAY_AUTH_MODE": "token"}
         super().__init__(
@@ -100,11 +103,22 @@ def ray(laptop: Login, *arguments: object) -> str:
     return done.stdout
 
 
+def wait_until_finished(run: Path, said: Path) -> str:
+    """What a search has said when it is finished."""
+    end = time.monotonic() + 900
+    while not ((run / EVENTS).is_file() and look(run).is_finished):
+        assert time.monotonic() < end, said.read_text(encoding="utf-8") if said.exists() else "nothing was said"
+        time.sleep(1)
+    return said.read_text(encoding="utf-8")
+
+
 def test_a_search_runs_on_machines_that_are_reached_by_ssh_and_nothing_is_left_behind(
     nodes: list[Login], tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path: Path
 ) -> None:
     laptop, head, worker = nodes
-    cluster = yaml.safe_load(launch_file("ray_local.yaml").read_text(encoding="utf-8"))
+    text = launch_file("ray_local.yaml").read_text(encoding="utf-8")
+    assert text.count(ENVIRONMENT) == 2
+    cluster = yaml.safe_load(text.replace(ENVIRONMENT, str(Path(sys.executable).parent)))
     cluster["provider"] |= {"head_ip": head.address, "worker_ips": [worker.address]}
     cluster["auth"] = {"ssh_user": "root", "ssh_private_key": str(tmp_path / "key")}
     cluster |= {"min_workers": 1, "max_workers": 1}
@@ -116,15 +130,14 @@ def test_a_search_runs_on_machines_that_are_reached_by_ssh_and_nothing_is_left_b
     space = tiny_config(optimizer=optimizer, search=search)
     (tmp_path / "space.yaml").write_text(yaml.safe_dump(space), encoding="utf-8")
 
-    ray(laptop, "get-auth-token", "--generate")
+    generate = f"umask 077; {Path(sys.executable).with_name('ray')} get-auth-token --generate"
+    assert laptop.run("bash", "-c", generate).returncode == 0
     try:
         ray(laptop, "up", "--yes", "--no-config-cache", tmp_path / "cluster.yaml")
-        wait = "import ray, time\nray.init('auto', logging_level=50)\nwhile len(ray.nodes()) < 2: time.sleep(1)"
-        options = f"--data {tiny_data} --runs {tmp_path / 'runs'} --address auto"
-        run = f"mtsearch run {tmp_path / 'space.yaml'} {options}"
-        said = ray(
-            laptop, "exec", tmp_path / "cluster.yaml", f"RAY_AUTH_MODE=token python -c {shlex.quote(wait)} && {run}"
-        )
+        options = f"--data {tiny_data} --runs {tmp_path / 'runs'} --address auto --nodes 2"
+        run = f"mtsearch run {tmp_path / 'space.yaml'} {options} &> {tmp_path / 'said.txt'}"
+        ray(laptop, "exec", "--tmux", tmp_path / "cluster.yaml", run)
+        said = wait_until_finished(tmp_path / "runs" / "tiny", tmp_path / "said.txt")
         rows = pd.read_parquet(tmp_path / "runs" / "tiny" / "trials.parquet")
         assert list(rows["status"]) == ["completed"] * 4, said
         assert set(rows["node"]) == {"n1", "n2"}
@@ -132,7 +145,7 @@ def test_a_search_runs_on_machines_that_are_reached_by_ssh_and_nothing_is_left_b
         assert "raylet" in worker.programs()
         tokens = [node.home / ".ray" / "auth_token" for node in nodes]
         assert len({token.read_text(encoding="utf-8") for token in tokens}) == 1
-        assert [token.stat().st_mode & 0o777 for token in tokens[1:]] == [0o600] * 2
+        assert [token.stat().st_mode & 0o777 for token in tokens] == [0o600] * 3
         ask = f"import ray; ray.init('{head.address}:6379')"
         stranger = laptop.run("env", "RAY_AUTH_MODE=disabled", sys.executable, "-c", ask)
         assert stranger.returncode != 0
