@@ -117,6 +117,13 @@ class Slurm:
             time.sleep(0.5)
         return state
 
+    def wait_until_pending(self, job: str, seconds: float = 60) -> None:
+        """Until a job waits in the queue."""
+        end = time.monotonic() + seconds
+        while (state := self.state(job)) != "PENDING":
+            assert time.monotonic() < end, f"job {job} is still {state}"
+            time.sleep(0.2)
+
     def crash(self) -> None:
         """End all of it."""
         for node in (*self.nodes.values(), self.login):

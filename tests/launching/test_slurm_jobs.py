@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from mtsearch.errors import RunError
-from mtsearch.search.events import Event, Reported, Retried, RunEnded, Started, read_events
+from mtsearch.search.events import Event, Reported, Retried, RunEnded, RunStarted, Started, read_events
 from tests.end_to_end.faulty import PLUGIN, SEARCH, assert_same_tables, assert_sound, write_space
 from tests.end_to_end.nodes import Network
 from tests.launching.slurm import Slurm, why_no_slurm
@@ -137,6 +137,43 @@ def test_a_node_that_is_lost_ends_neither_the_job_nor_the_search(
     assert_same_tables(runs / "tiny", completed / "tiny")
     assert_sound(runs / "tiny")
     slurm.wait_for_nodes()
+
+
+def test_a_job_that_is_queued_again_goes_on_with_its_search(
+    slurm: Slurm, launch: Launch, completed: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    job = launch(runs, 2)
+    until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
+    assert slurm.run("scontrol", "requeue", job).returncode == 0  # as when it is preempted
+    slurm.wait_until_pending(job)
+    assert_goes_on(slurm, runs, job, completed)
+
+
+def test_a_job_that_loses_its_first_node_is_queued_again_and_goes_on(
+    slurm: Slurm, launch: Launch, completed: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    job = launch(runs, 2)
+    until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
+    slurm.nodes[1].crash()  # with the driver
+    try:
+        slurm.wait_until_pending(job, seconds=300)
+    finally:
+        slurm.revive(1)
+    assert_goes_on(slurm, runs, job, completed)
+
+
+def assert_goes_on(slurm: Slurm, runs: Path, job: str, completed: Path) -> None:
+    """A job that is queued again finishes what it has begun, as if nothing had happened."""
+    before = events_of(runs)
+    assert slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now").returncode == 0  # else it waits for minutes
+    assert slurm.wait(job) == "COMPLETED", said(runs, job)
+    after = events_of(runs)
+    assert after[: len(before)] == before
+    assert sum(isinstance(event, RunStarted) for event in after) == 2
+    assert_same_tables(runs / "tiny", completed / "tiny")
+    assert_sound(runs / "tiny")
 
 
 def test_a_job_at_its_time_limit_stops_in_order_and_the_same_command_finishes_the_search(
