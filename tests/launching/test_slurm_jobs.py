@@ -143,7 +143,7 @@ def test_a_job_that_is_queued_again_goes_on_with_its_search(
     slurm: Slurm, launch: Launch, completed: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    job = launch(runs, 2)
+    job = launch(runs, 1)
     until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
     assert slurm.run("scontrol", "requeue", job).returncode == 0  # as when it is preempted
     slurm.wait_until_pending(job)
@@ -154,7 +154,7 @@ def test_a_job_that_loses_its_first_node_is_queued_again_and_goes_on(
     slurm: Slurm, launch: Launch, completed: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    job = launch(runs, 2)
+    job = launch(runs, 1)
     until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
     slurm.nodes[1].crash()  # with the driver
     try:
