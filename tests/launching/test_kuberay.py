@@ -189,15 +189,19 @@ def test_a_trial_that_no_pod_has_room_for_is_told_at_once(launch: Launch) -> Non
     assert isinstance(launch("--set", "resources={cpus: 64}").exception, ResourceError)
 
 
-def test_plugins_are_named_as_the_pods_see_them_wherever_they_lay(launch: Launch, tmp_path: Path) -> None:
+def test_plugins_are_named_as_the_pods_see_them_wherever_they_lay(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "other").mkdir()
+    (tmp_path / "installed_in_image.py").write_text("METRICS = ()\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "other" / "yours.py").write_text("TASKS = ()\n", encoding="utf-8")
-    assert launch("--set", "plugins=[mine.py, other/yours.py, json]").exit_code == 0
+    assert launch("--set", "plugins=[mine.py, other/yours.py, installed_in_image]").exit_code == 0
     found = objects(tmp_path / "tiny.kuberay.yaml")
     assert set(found["ConfigMap"]["data"]) == {"space.yaml", "mine.py", "yours.py"}
     arguments = shlex.split(found["RayJob"]["spec"]["entrypoint"])
     last = max(i for i, argument in enumerate(arguments) if argument == "--set")
-    assert arguments[last + 1] == 'plugins=["/etc/mtsearch/mine.py", "/etc/mtsearch/yours.py", "json"]'
+    assert arguments[last + 1] == 'plugins=["/etc/mtsearch/mine.py", "/etc/mtsearch/yours.py", "installed_in_image"]'
 
 
 @pytest.mark.parametrize("name", ["other/mine.py", "my plugin.py"])
