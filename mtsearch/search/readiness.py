@@ -101,7 +101,7 @@ class Readiness:
             return
         with _proof(folder) as proof:
             told = _ask(others, self._needs(proof, footprint))
-        problems = {name: problem for name, problem in told.items() if problem}
+        problems = {name: problem for name, problem in sorted(told.items()) if problem}
         for name, problem in problems.items():
             self.say(f"node {name}: {problem}")
         if problems:
