@@ -35,6 +35,15 @@ def test_a_tracker_is_named_or_given_with_its_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_installed")
+def test_a_password_of_a_tracking_server_is_used_but_nowhere_written() -> None:
+    it = space([{"name": "mlflow", "uri": "https://me:hunter2@host/x"}])
+    (tracker,) = it.search.trackers
+    assert tracker.uri == "https://me:hunter2@host/x"
+    assert "hunter2" not in it.to_yaml() + repr(it) + str(it.identity())
+    assert "uri: https://me@host/x" in it.to_yaml()
+
+
+@pytest.mark.usefixtures("_installed")
 def test_a_search_stays_the_same_whoever_is_told_of_it() -> None:
     assert space(["mlflow"]).identity() == space([]).identity()
 
