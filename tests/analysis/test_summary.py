@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mtsearch_analysis.load import Run, load_run
-from mtsearch_analysis.summary import summarise
+from mtsearch_analysis.load import Run, load_run, load_runs
+from mtsearch_analysis.summary import summarise, summarise_runs
 from mtsearch_analysis.tables import Objective
 from tests.analysis.run_folders import trial_row, write_tables
 
@@ -143,6 +143,19 @@ def sets_of_tasks(folder: Path) -> Run:
 
     rows = [trial(0, a=0.5), trial(1, b=0.75), trial(2, a=0.625, b=0.5)]
     return load_run(write_tables(folder / "sets", rows, [], Objective(task_metrics=("a.f1", "b.f1"))))
+
+
+def test_no_trial_is_called_best_of_runs_that_are_scored_on_their_own_tasks(tmp_path: Path) -> None:
+    folders = [
+        write_tables(tmp_path / name, [trial_row(0, value, **{f"best/{metric}": value})], [], Objective())
+        for name, metric, value in (("a", "a.f1", 0.5), ("b", "b.f1", 0.625), ("b_too", "b.f1", 0.75))
+    ]
+    assert summarise_runs(load_runs(folders))[1] == (
+        "Each run's mean_score is over its own tasks, so no one trial is best of all."
+    )
+    assert summarise_runs(load_runs(folders[1:]))[1] == (
+        "The best trial is b_too's t0000 with 0.7500, 0.1250 better than the best of b."
+    )
 
 
 def test_no_trial_is_called_best_of_trials_that_are_scored_on_their_own_tasks(tmp_path: Path) -> None:
