@@ -157,7 +157,7 @@ def as_latex(document: Document, figures: Sequence[tuple[str, str]] = ()) -> str
             lines += [*_latex_table(table), ""]
     for caption, path in figures:
         lines += [
-            "\\begin{figure}",
+            "\\begin{figure}[htbp]",
             "  \\centering",
             f"  \\includegraphics[width=\\linewidth]{{{path}.pdf}}",
             f"  \\caption{{{_tex(caption)}}}",
@@ -177,7 +177,7 @@ def _latex_table(table: TextTable) -> list[str]:
     head = [_stacked(lines, place) for lines, place in zip(headings, places, strict=True)]
     rows = [" & ".join(cells) + r" \\" for cells in (head, *(map(_tex, row) for row in table.rows))]
     return [
-        "\\begin{table}",
+        "\\begin{table}[htbp]",
         "  \\centering",
         f"  \\caption{{{_tex(table.caption)}}}",
         *(["  \\resizebox{\\linewidth}{!}{%"] if is_too_wide else []),
@@ -324,7 +324,9 @@ _TEX = {
     "↓": r"$\downarrow$",
     "⌈": r"$\lceil$",
     "⌉": r"$\rceil$",
-    **{character: "\\" + character for character in "&%$#_{}"},
+    "_": r"\_\allowbreak{}",
+    "/": r"/\allowbreak{}",
+    **{character: "\\" + character for character in "&%$#{}"},
 }
 
 

@@ -23,7 +23,8 @@ __all__ = ["LiveServer"]
 _SHARE_OF_TIME = 0.1  # that goes into making pages, at most
 _WAITING = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark"><title>mtsearch</title></head>
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">
+<title>mtsearch</title></head>
 <body><main><h1>Nothing to show yet</h1><p>{}</p><p>This page looks again every five seconds.</p></main>
 <script>
 const look = () => fetch("", {{ cache: "no-store" }}).then((answer) => answer.ok && location.reload(), () => {{}});

@@ -13,8 +13,10 @@ __all__ = ["count", "duration", "large", "listing", "score", "setting", "shorten
 
 
 def score(value: float) -> str:
-    """A score or a difference of scores to four places: 0.7193."""
-    return "–" if pd.isna(value) else f"{value:.4f}"
+    """A score or a difference of scores to four places, 0.7193; what is counted in thousands as a whole, 22,713,216."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def setting(value: Any) -> str:

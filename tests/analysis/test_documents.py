@@ -33,10 +33,11 @@ def test_markdown_has_headings_points_and_tables_with_its_own_marks_escaped() ->
 
 def test_latex_has_sections_items_and_booktabs_with_its_own_marks_escaped() -> None:
     text = as_latex(DOCUMENT, [("A curve.", "figures/curves")])
-    assert r"\section{a\_b \& c}" in text
+    assert r"\section{a\_\allowbreak{}b \& c}" in text
     assert r"50\% of *all* \textbar{} $\tau$ $\pm$ 1" in text
     assert "\\begin{itemize}\n  \\item first\n  \\item second\n\\end{itemize}" in text
-    assert "  \\begin{tabular}{lr}\n    \\toprule\n    trial & x\\_y \\\\\n    \\midrule\n    t0000 & 0.5 \\\\" in text
+    assert "  \\begin{tabular}{lr}\n    \\toprule\n    trial & x\\_\\allowbreak{}y \\\\\n    \\midrule\n" in text
+    assert "\\midrule\n    t0000 & 0.5 \\\\\n    \\bottomrule" in text
     assert r"\includegraphics[width=\linewidth]{figures/curves.pdf}" in text
     assert text.count(r"\begin") == text.count(r"\end{")
 
@@ -46,7 +47,7 @@ def test_a_table_wider_than_the_page_has_headings_of_lines_and_is_shrunk() -> No
     rows = [["t0000", *(["0.5"] * 12)]]
     table = TextTable("Wide.", headings, rows, [False] + [True] * 12)
     text = as_latex(Document("wide", [Section("One", tables=[table])]))
-    assert r"trial & \shortstack[r]{tasks.\\number\_0.\\head.\\hidden\_size} &" in text
+    assert r"trial & \shortstack[r]{tasks.\\number\_\allowbreak{}0.\\head.\\hidden\_\allowbreak{}size} &" in text
     assert text.count(r"\resizebox{\linewidth}{!}{%") == 1
     assert "\\end{tabular}}\n\\end{table}" in text
 

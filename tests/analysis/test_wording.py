@@ -25,6 +25,12 @@ def test_durations_have_two_units_at_most(seconds: float, words: str) -> None:
     assert wording.duration(seconds) == words
 
 
+def test_a_score_has_four_places_and_a_count_none() -> None:
+    assert wording.score(-0.71934) == "-0.7193"
+    assert wording.score(22_713_216.0) == "22,713,216"
+    assert wording.score(math.nan) == "–"
+
+
 def test_a_long_name_is_cut_in_its_middle() -> None:
     assert wording.shortened("sentence-transformers/all-MiniLM-L6-v2", 13) == "senten…-L6-v2"
     assert wording.shortened("as it is", 8) == "as it is"
