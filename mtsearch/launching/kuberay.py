@@ -152,7 +152,8 @@ def manifest(job: KubeRayJob, search: Travelling) -> str:
     if job.storage_class is not None:
         claim["spec"]["storageClassName"] = job.storage_class
     ray_job["metadata"]["name"] = name
-    ray_job["spec"]["entrypoint"] = shlex.join(["mtsearch", "run", *search.arguments])
+    nodes = job.workers + 1  # the head is one: a search counts the room for trials when it starts
+    ray_job["spec"]["entrypoint"] = shlex.join(["mtsearch", "run", *search.arguments, "--nodes", str(nodes)])
     cluster = ray_job["spec"]["rayClusterSpec"]
     cluster["rayVersion"] = importlib.metadata.version("ray")
     (workers,) = cluster["workerGroupSpecs"]

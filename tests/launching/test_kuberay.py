@@ -100,7 +100,7 @@ def test_a_job_is_what_was_asked_for(launch: Launch, tmp_path: Path) -> None:
     assert shlex.split(spec["entrypoint"]) == [
         *("mtsearch", "run", "/etc/mtsearch/space.yaml", "--name", "tiny", "--runs", "/shared/runs"),
         *("--address", "auto", "--set", "optimizer.lr=2e-3"),
-        *("--set", 'plugins=["/etc/mtsearch/mine.py"]', "--data", "/shared/data"),
+        *("--set", 'plugins=["/etc/mtsearch/mine.py"]', "--data", "/shared/data", "--nodes", "4"),
     ]
     (workers,) = spec["rayClusterSpec"]["workerGroupSpecs"]
     assert [workers[key] for key in ("replicas", "minReplicas", "maxReplicas")] == [3, 3, 3]

@@ -96,6 +96,13 @@ def until(what: Callable[[], bool], slurm: Slurm, runs: Path, job: str, seconds:
         time.sleep(0.2)
 
 
+def begin(slurm: Slurm, launch: Launch, runs: Path, seconds: float, *options: str) -> str:
+    """A job whose search has told of an evaluation; see ``launch``."""
+    job = launch(runs, seconds, *options)
+    until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
+    return job
+
+
 def test_a_job_searches_on_all_of_its_nodes(slurm: Slurm, completed: Path) -> None:
     rows = pd.read_parquet(completed / "tiny" / "trials.parquet")
     assert set(rows["node"]) == {"n1", "n2"}
@@ -143,8 +150,7 @@ def test_a_job_that_is_queued_again_goes_on_with_its_search(
     slurm: Slurm, launch: Launch, completed: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    job = launch(runs, 1)
-    until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
+    job = begin(slurm, launch, runs, 1)
     assert slurm.run("scontrol", "requeue", job).returncode == 0  # as when it is preempted
     slurm.wait_until_pending(job)
     assert_goes_on(slurm, runs, job, completed)
@@ -154,8 +160,7 @@ def test_a_job_that_loses_its_first_node_is_queued_again_and_goes_on(
     slurm: Slurm, launch: Launch, completed: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    job = launch(runs, 1)
-    until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
+    job = begin(slurm, launch, runs, 1)
     slurm.nodes[1].crash()  # with the driver
     try:
         slurm.wait_until_pending(job, seconds=300)
@@ -181,8 +186,7 @@ def test_a_job_at_its_time_limit_stops_in_order_and_the_same_command_finishes_th
 ) -> None:
     runs = tmp_path / "runs"
     begun = time.monotonic()
-    job = launch(runs, 15, "--time", "60", "--notice", "60")
-    until(lambda: any(isinstance(event, Reported) for event in events_of(runs)), slurm, runs, job)
+    job = begin(slurm, launch, runs, 15, "--time", "60", "--notice", "60")
     minutes = int((time.monotonic() - begun) / 60) + 2  # when the search got this far depends on the machine
     assert slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}").returncode == 0
     assert slurm.wait(job) == "FAILED", said(runs, job)
