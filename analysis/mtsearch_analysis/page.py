@@ -398,7 +398,7 @@ def _run_grid(runs: Runs) -> _Grid:
         )
         for row in run_table(runs).to_dict("records")
     ]
-    return _Grid("Runs", [(heading, heading not in texts) for heading in [*headings, "examples"]], rows)
+    return _Grid("Table of runs", [(heading, heading not in texts) for heading in [*headings, "examples"]], rows)
 
 
 def _difference_grid(runs: Runs) -> _Grid:
