@@ -37,7 +37,7 @@ STATUS_COLOURS: dict[Status, str] = {
     "diverged": "#d1601f",
     "failed": "#c7609b",
     "infeasible": "#a58a3c",
-    "interrupted": "#8472b8",
+    "interrupted": "#9048f0",
 }
 STATUS_DASHES: dict[Status, str] = {
     "completed": "solid",
@@ -51,7 +51,7 @@ STATUS_DASHES: dict[Status, str] = {
 WINNER_COLOUR = "#e08a00"
 SCORE_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#8b98a8"), (0.5, "#5b8fc0"), (1.0, WINNER_COLOUR))
 
-SERIES_COLOURS = ("#3487c9", "#e08a00", "#1b9e77", "#c7609b", "#8472b8", "#d1601f", "#a58a3c")
+SERIES_COLOURS = ("#3487c9", "#e08a00", "#1b9e77", "#c7609b", "#9048f0", "#d1601f", "#a58a3c")
 _SERIES_DASHES = ("solid", "dash", "dot", "dashdot")
 GAIN_SCALE: tuple[tuple[float, str], ...] = ((0.0, "#c4511a"), (0.5, "#e4e7ea"), (1.0, "#2f7fc0"))
 """From a loss over nothing to a gain, for values around 0."""
