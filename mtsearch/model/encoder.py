@@ -124,7 +124,7 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
     except Exception as error:
         raise _unusable(source.name, source.origin, "config.json", error) from error
-    _refuse_kernels(config, source)
+    _refuse_code(config, source)
     longest = getattr(config, "max_position_embeddings", None) or settings.max_length
     if settings.max_length > longest:
         raise EncoderError(
@@ -154,7 +154,7 @@ def build_encoder(source: EncoderSource) -> nn.Module:
     """
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
-        _refuse_kernels(config, source)
+        _refuse_code(config, source)
         config.dtype = torch.float32
         try:
             return AutoModel.from_config(config, add_pooling_layer=False)  # type: ignore[no-any-return]
@@ -187,14 +187,19 @@ def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options:
     return model  # type: ignore[no-any-return]
 
 
-def _refuse_kernels(config: PretrainedConfig, source: EncoderSource) -> None:
-    """Of any attention but torch's own, transformers may fetch the code from the hub and run it."""
+def _refuse_code(config: PretrainedConfig, source: EncoderSource) -> None:
+    """Of any attention but torch's own, and of quantized weights, transformers may fetch the code from the hub."""
     for part in (config, *(getattr(config, name) for name in config.sub_configs)):
         attention = getattr(part, "_attn_implementation", None)
         if attention not in _OWN_ATTENTIONS:
             raise EncoderError(
                 f"encoder.model: {source.name!r} must bring no code, but its config.json names {attention!r} as "
                 "attn_implementation; remove that line"
+            )
+        if getattr(part, "quantization_config", None) is not None:
+            raise EncoderError(
+                f"encoder.model: {source.name!r} must have weights that can be trained, but its config.json has a "
+                "quantization_config; take the model that it was made of"
             )
 
 

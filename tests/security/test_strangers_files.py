@@ -253,6 +253,12 @@ def test_an_encoder_cannot_have_code_fetched_for_its_attention(encoder: Path, na
         load_encoder(find_encoder(str(encoder)), Encoder(max_length=32))
 
 
+def test_an_encoder_cannot_have_code_fetched_for_its_weights(encoder: Path) -> None:
+    edit(encoder / "config.json", lambda content: content.update(quantization_config={"quant_method": "mxfp4"}))
+    with pytest.raises(EncoderError, match=r"must have weights that can be trained, .* has a quantization_config"):
+        load_encoder(find_encoder(str(encoder)), Encoder(max_length=32))
+
+
 def test_an_export_cannot_have_code_fetched_for_its_attention(export: Path) -> None:
     name_an_attention(export, "stranger/kernel")
     vouch(export, "config.json")
