@@ -178,16 +178,11 @@ def build_scheduler(judge: Judge | None, state: RunState) -> TrialScheduler:
         judge: which trials go on; None if all do.
         state: the trials so far; those to come are looked up in it too.
     """
-    return _Judged(judge, state)
+    return _InOrder() if judge is None else _Judged(judge, state)
 
 
-class _Judged(FIFOScheduler):  # type: ignore[misc]
-    """Stops the trials that a judge lets not go on."""
-
-    def __init__(self, judge: Judge | None, state: RunState) -> None:
-        super().__init__()
-        self._judge = judge
-        self._state = state
+class _InOrder(FIFOScheduler):  # type: ignore[misc]
+    """Lets all trials run to their end."""
 
     def choose_trial_to_run(self, controller: Any) -> None:
         """No trial comes before others: Ray then takes them in their order.
@@ -197,21 +192,30 @@ class _Judged(FIFOScheduler):  # type: ignore[misc]
         trial, again and again while trials end faster than workers start. It also goes through all trials each time.
         """
 
+
+class _Judged(_InOrder):
+    """Stops the trials that a judge lets not go on."""
+
+    def __init__(self, judge: Judge, state: RunState) -> None:
+        super().__init__()
+        self._judge = judge
+        self._state = state
+
     def on_trial_result(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         """Whether a running trial goes on; a report without a score is let pass."""
         seen = self._seen(trial, result)
-        goes_on = self._judge is None or seen is None or self._judge.goes_on(seen)
+        goes_on = seen is None or self._judge.goes_on(seen)
         decision: str = TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
         return decision
 
     def on_trial_complete(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> None:
         """The last score of a trial that ends by itself counts against others."""
         seen = self._seen(trial, result)
-        if self._judge is not None and seen is not None:
+        if seen is not None:
             self._judge.remember(seen)
 
     def _seen(self, trial: Any, result: Mapping[str, Any]) -> Seen | None:
-        if self._judge is None or SCORE not in result:
+        if SCORE not in result:
             return None
         bracket = self._state.trials[trial.trial_id].bracket
         values = (result[name] for name in (EVALUATION, EXAMPLES, SCORE))
