@@ -22,8 +22,7 @@ from mtsearch.training.place import Place
 pytestmark = pytest.mark.slow
 
 RANK = """
-import json, sys
-import torch
+import json, os, sys
 import torch.distributed
 from pathlib import Path
 from mtsearch.config.trial import TrialConfig
@@ -40,9 +39,9 @@ for report in trial:
     if len(told) == stop_after and parts.accelerator.is_main_process:
         trial.close()  # the other process is told so by this one
         break
-print(json.dumps(told))
+print(json.dumps(told), flush=True)
 torch.distributed.barrier()  # a process that ends while another still talks to it aborts
-torch.distributed.destroy_process_group()
+os._exit(0)  # as the processes of a search end: gloo's threads may abort one that takes Python down around them
 """
 
 
