@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import ray
 from ray import ObjectRefGenerator
 from ray.exceptions import RayError, RayTaskError
+from ray.remote_function import RemoteFunction
 
 from mtsearch.config.search import SearchConfig
 from mtsearch.search.faults import Cause, death_in, halved
@@ -69,7 +70,6 @@ def run_trainings(
         interrupted: filled when this is to stop; what runs is cancelled then.
         warn: told why one is tried again.
     """
-    task = ray.remote(max_retries=0)(_said)  # Ray's own retries take what was said before for said
     fresh = (_Training(key, assignment) for key, assignment in assignments)
     again: deque[_Training[Key]] = deque()
     running: dict[ObjectRefGenerator, _Training[Key]] = {}
@@ -80,8 +80,7 @@ def run_trainings(
                 training = again.popleft() if again else next(fresh, None)
                 if training is None:
                     break
-                held = {"num_cpus": training.assignment.cpus, "num_gpus": training.assignment.gpus}
-                running[task.options(**held).remote(train, training.assignment)] = training
+                running[_task(training.assignment).remote(train, training.assignment)] = training
             if not running:
                 return
             ended: dict[ObjectRefGenerator, dict[str, Any] | Death] = {}
@@ -105,6 +104,19 @@ def run_trainings(
     finally:
         for stream in running:
             ray.cancel(stream, force=True)
+
+
+def _task(assignment: Assignment) -> RemoteFunction:
+    """What runs a training.
+
+    Not by ``options``: Ray ends the process of a task with GPUs only where it is told of them here. CUDA keeps to the
+    devices, and the memory, that it took first in a process, whichever ones the next task there is given.
+    """
+    return ray.remote(
+        num_cpus=assignment.cpus,
+        num_gpus=assignment.gpus,
+        max_retries=0,  # Ray's own retries take what was said before for said
+    )(_said)
 
 
 def _said(train: Train, assignment: Assignment) -> Iterator[dict[str, Any]]:

@@ -7,13 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtsearch.config.search import SearchConfig
-from mtsearch.search.trainings import Death, Train, run_trainings
+from mtsearch.search.trainings import Death, Train, _task, run_trainings
 from mtsearch.search.trial import TOLD, Assignment
 from mtsearch.training.report import Objective
 
@@ -135,3 +136,11 @@ def test_who_is_interrupted_cancels_what_runs(assign: Callable[..., tuple[str, A
     assert ended == {}
     assert is_gone(int((tmp_path / "one-1").read_text()))
     assert not list(tmp_path.glob("two-*"))
+
+
+def test_the_process_of_a_training_with_a_gpu_is_not_used_again_since_cuda_would_keep_to_that_gpu(
+    assign: Callable[..., tuple[str, Assignment]],
+) -> None:
+    _, on_cpu = assign("one")
+    # How many tasks Ray lets a process run, or 0; there are no GPUs here to see it with.
+    assert [_task(replace(on_cpu, gpus=gpus))._max_calls for gpus in (0.0, 0.25, 1.0)] == [0, 1, 1]
