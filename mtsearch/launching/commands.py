@@ -159,6 +159,7 @@ def kuberay(
             ("cluster", f"CLUSTER=$({kubectl} get rayjob {called} -o jsonpath={{.status.rayClusterName}})"),
             ("dashboard", f"{kubectl} port-forward service/$CLUSTER-head-svc 8265, then http://127.0.0.1:8265"),
             ("its token", token),
+            ("stop", f"{kubectl} exec service/$CLUSTER-head-svc -- mtsearch stop /shared/runs/{search.name}"),
             ("go on", f"{kubectl} delete rayjob {called}, and apply again; the volume claim stays"),
         ],
     )

@@ -153,7 +153,9 @@ def manifest(job: KubeRayJob, search: Travelling) -> str:
         claim["spec"]["storageClassName"] = job.storage_class
     ray_job["metadata"]["name"] = name
     nodes = job.workers + 1  # the head is one: a search counts the room for trials when it starts
-    ray_job["spec"]["entrypoint"] = shlex.join(["mtsearch", "run", *search.arguments, "--nodes", str(nodes)])
+    shipped = shlex.split(ray_job["spec"]["entrypoint"])
+    until_arguments = shipped[: shipped.index("run") + 1]
+    ray_job["spec"]["entrypoint"] = shlex.join([*until_arguments, *search.arguments, "--nodes", str(nodes)])
     cluster = ray_job["spec"]["rayClusterSpec"]
     cluster["rayVersion"] = importlib.metadata.version("ray")
     (workers,) = cluster["workerGroupSpecs"]

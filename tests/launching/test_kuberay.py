@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +41,12 @@ def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_config: Callabl
 def objects(path: Path) -> dict[str, Any]:
     """The objects of a manifest, by kind."""
     return {each["kind"]: each for each in yaml.safe_load_all(path.read_text(encoding="utf-8"))}
+
+
+def arguments_of(entrypoint: str) -> list[str]:
+    """What mtsearch is given."""
+    words = shlex.split(entrypoint)
+    return words[words.index("mtsearch") + 1 :]
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +107,8 @@ def test_a_job_is_what_was_asked_for(launch: Launch, tmp_path: Path) -> None:
     assert said.exit_code == 0, said.output
     found = objects(tmp_path / "job.yaml")
     spec = found["RayJob"]["spec"]
-    assert shlex.split(spec["entrypoint"]) == [
-        *("mtsearch", "run", "/etc/mtsearch/space.yaml", "--name", "tiny", "--runs", "/shared/runs"),
+    assert arguments_of(spec["entrypoint"]) == [
+        *("run", "/etc/mtsearch/space.yaml", "--name", "tiny", "--runs", "/shared/runs"),
         *("--address", "auto", "--set", "optimizer.lr=2e-3"),
         *("--set", 'plugins=["/etc/mtsearch/mine.py"]', "--data", "/shared/data", "--nodes", "4"),
     ]
@@ -114,6 +124,39 @@ def test_a_job_is_what_was_asked_for(launch: Launch, tmp_path: Path) -> None:
     assert found["PersistentVolumeClaim"]["spec"]["storageClassName"] == "nfs"
     assert "3 pods with 8 cores and 2 GPUs each: at most " in said.output
     assert "kubectl apply -f job.yaml" in said.output
+
+
+def as_the_operator_runs(entrypoint: str, folder: Path, exit_code: int) -> tuple[int, list[str]]:
+    """How an entrypoint ends whose mtsearch ends with a code, and what that was given.
+
+    The operator has a shell read it for ``ray job submit``, which gives the words, quoted anew, to the head's shell.
+    """
+    programs = {
+        "ray": "import shlex\nargs = sys.argv\nprint(shlex.join(args[args.index('--') + 1 :]))",
+        "mtsearch": f"import json\nprint(json.dumps(sys.argv[1:]))\nsys.exit({exit_code})",
+    }
+    for name, code in programs.items():
+        (folder / name).write_text(f"#!{sys.executable}\nimport sys\n{code}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    found = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    submit = f"ray job submit --no-wait -- {entrypoint.strip()} ;"
+    submitted = subprocess.run(
+        ["/bin/bash", "-ce", "--", submit], env=found, capture_output=True, text=True, check=True
+    )
+    ended = subprocess.run(submitted.stdout, shell=True, env=found, capture_output=True, text=True, check=False)
+    return ended.returncode, json.loads(ended.stdout)
+
+
+def test_a_search_that_was_stopped_has_not_failed_since_the_operator_would_begin_it_again(
+    launch: Launch, tmp_path: Path
+) -> None:
+    launch("--set", "optimizer.lr={loguniform: [1e-5, 1e-3]}")
+    for path in (tmp_path / "tiny.kuberay.yaml", launch_file("kuberay.yaml")):
+        entrypoint = objects(path)["RayJob"]["spec"]["entrypoint"]
+        for of_mtsearch, of_the_job in ((0, 0), (1, 1), (2, 2), (130, 0)):
+            code, given = as_the_operator_runs(entrypoint, tmp_path, of_mtsearch)
+            assert code == of_the_job
+            assert given == arguments_of(entrypoint)
 
 
 def test_the_space_and_its_plugins_travel_to_every_pod(launch: Launch, tmp_path: Path) -> None:
@@ -199,7 +242,7 @@ def test_plugins_are_named_as_the_pods_see_them_wherever_they_lay(
     assert launch("--set", "plugins=[mine.py, other/yours.py, installed_in_image]").exit_code == 0
     found = objects(tmp_path / "tiny.kuberay.yaml")
     assert set(found["ConfigMap"]["data"]) == {"space.yaml", "mine.py", "yours.py"}
-    arguments = shlex.split(found["RayJob"]["spec"]["entrypoint"])
+    arguments = arguments_of(found["RayJob"]["spec"]["entrypoint"])
     last = max(i for i, argument in enumerate(arguments) if argument == "--set")
     assert arguments[last + 1] == 'plugins=["/etc/mtsearch/mine.py", "/etc/mtsearch/yours.py", "installed_in_image"]'
 
