@@ -15,7 +15,7 @@ import pandas as pd
 
 from mtsearch_analysis import wording
 from mtsearch_analysis.load import Run, Runs, named_runs
-from mtsearch_analysis.significance import holm, paired_t_test, t_interval
+from mtsearch_analysis.significance import holm, paired_p_values, t_bounds
 from mtsearch_analysis.tables import split_metric
 from mtsearch_analysis.task_sets import same_settings
 
@@ -122,27 +122,26 @@ def _differences(configs: pd.DataFrame, baseline: int) -> dict[int, str]:
     columns = [
         c for c in columns if c not in ("config/name", f"config/{_SEED}") and configs[c].nunique(dropna=False) > 1
     ]
-    values = configs[columns].rename(columns=lambda column: column.removeprefix("config/"))
-    own = values.iloc[list(configs.index).index(baseline)]
-    whole: dict[int, dict[str, str]] = {}
+    names = [column.removeprefix("config/") for column in columns]
+    siblings: dict[str, list[str]] = {}
+    for name in names:
+        siblings.setdefault(name.rpartition(".")[0], []).append(name)
+    values = configs[columns].astype(object)
+    rows = [dict(zip(names, row, strict=True)) for row in values.where(values.notna(), None).to_numpy().tolist()]
+    own = rows[list(configs.index).index(baseline)]
+    whole: dict[int, str] = {}
     short: dict[int, str] = {}
-    for place, number in enumerate(configs.index):
-        row = values.iloc[place]
-        differing = [name for name in row.index if not _equal(row[name], own[name])]
-        whole[number] = {name: wording.setting(row[name]) for name in differing}
-        short[number] = ", ".join(_shortened(differing, row, own))
-    twice = {text for text, times in Counter(short.values()).items() if times > 1}
-    return {
-        number: ", ".join(f"{name}={value}" for name, value in whole[number].items()) if text in twice else text
-        for number, text in short.items()
-    }
+    for number, row in zip(configs.index, rows, strict=True):
+        differing = [name for name in names if row[name] != own[name]]
+        whole[number] = ", ".join(f"{name}={wording.setting(row[name])}" for name in differing)
+        short[number] = ", ".join(_shortened(differing, row, own, siblings))
+    times = Counter(short.values())
+    return {number: whole[number] if times[text] > 1 else text for number, text in short.items()}
 
 
-def _equal(left: Any, right: Any) -> bool:
-    return bool(pd.isna(left) and pd.isna(right)) if pd.isna(left) or pd.isna(right) else bool(left == right)
-
-
-def _shortened(differing: list[str], row: pd.Series, own: pd.Series) -> list[str]:
+def _shortened(
+    differing: list[str], row: Mapping[str, Any], own: Mapping[str, Any], siblings: Mapping[str, Collection[str]]
+) -> list[str]:
     """Of a method that was changed its name; of a part that is on or off that alone; else name and value."""
     parts = []
     switched = [name.removesuffix("name") for name in differing if name.endswith(".name")]
@@ -150,10 +149,10 @@ def _shortened(differing: list[str], row: pd.Series, own: pd.Series) -> list[str
         if any(name.startswith(prefix) and name != f"{prefix}name" for prefix in switched):
             continue
         parent = name.rpartition(".")[0]
-        siblings = [other for other in row.index if other.rpartition(".")[0] == parent]
-        if len(siblings) > 1 and own[siblings].isna().all():
+        beside = siblings[parent]
+        if len(beside) > 1 and all(own[other] is None for other in beside):
             parts.append(parent)
-        elif len(siblings) > 1 and row[siblings].isna().all():
+        elif len(beside) > 1 and all(row[other] is None for other in beside):
             parts.append(f"no {parent}")
         else:
             parts.append(f"{name}={wording.setting(row[name])}")
@@ -191,38 +190,32 @@ def results_table(
     if metrics is not None:
         scores = scores[scores["metric"].isin(metrics)]
     directions = {name: run.direction_of(name) for run in named_runs(runs).values() for name in set(scores["metric"])}
-    rows = []
-    keys = ["config", "settings", "is_baseline", "split", "metric", "tasks"]
     measured = ["split", "metric", "tasks"]
-    by_seed = scores.groupby([*keys, "seed"], sort=False)["value"].mean().reset_index("seed")
-    baselines = by_seed[by_seed.index.get_level_values("is_baseline")]
-    of_baseline = {place: group.set_index("seed")["value"] for place, group in baselines.groupby(level=measured)}
-    for key, group in by_seed.groupby(level=keys, sort=False):
-        _, _, is_baseline, *what = key
-        values = group.set_index("seed")["value"]
-        low, high = t_interval(values, confidence)
-        row = {
-            **dict(zip(keys, key, strict=True)),
-            "num_seeds": len(values),
-            "mean": values.mean(),
-            "sd": values.std(ddof=1),
-            "low": low,
-            "high": high,
-            "p": math.nan,
-        }
-        if not is_baseline:
-            differences = (values - of_baseline.get(tuple(what), values.iloc[:0])).dropna()
-            row |= {"num_pairs": len(differences), "difference": differences.mean(), "p": paired_t_test(differences)}
-            row |= dict(zip(("difference_low", "difference_high"), t_interval(differences, confidence), strict=True))
-        rows.append(row)
-    columns = [*keys, "num_seeds", "mean", "sd", "low", "high", "num_pairs", "difference", "difference_low"]
-    frame = pd.DataFrame(rows, columns=[*columns, "difference_high", "p"]).astype({"num_pairs": "Int64"})
+    keys = ["config", "settings", "is_baseline", *measured]
+    by_seed = scores.groupby([*keys, "seed"], sort=False, as_index=False)["value"].mean()
+    of_baseline = by_seed.loc[by_seed["is_baseline"], [*measured, "seed", "value"]]
+    pairs = by_seed.merge(of_baseline, "left", [*measured, "seed"], suffixes=("", "_of_baseline"))
+    pairs["difference"] = (pairs["value"] - pairs["value_of_baseline"]).mask(pairs["is_baseline"])
+    groups = pairs.groupby(keys, sort=False)
+    frame: pd.DataFrame = groups["value"].agg(num_seeds="size", mean="mean", sd="std")
+    frame["low"], frame["high"] = t_bounds(frame["mean"], frame["sd"], frame["num_seeds"], confidence)
+    differences = groups["difference"].agg(["count", "mean", "std", "min", "max"])
+    number, mean = differences["count"], differences["mean"]
+    is_the_same = (number > 1) & (differences["min"] == differences["max"])
+    sd = differences["std"].mask(is_the_same, 0.0)
+    frame["num_pairs"], frame["difference"] = number.astype("Int64"), mean
+    frame["difference_low"], frame["difference_high"] = t_bounds(mean, sd, number, confidence)
+    frame["p"] = paired_p_values(mean, sd, number)
+    frame = frame.reset_index()
+    frame["num_pairs"] = frame["num_pairs"].mask(frame["is_baseline"])
     frame["p_holm"] = np.nan
     for _, group in frame.groupby("split"):
         frame.loc[group.index, "p_holm"] = holm(group["p"].tolist())
     frame["verdict"] = [
-        _verdict(bool(row["is_baseline"]), row["difference"], row["p_holm"], 1 - confidence, directions[row["metric"]])
-        for row in frame.to_dict("records")
+        _verdict(is_baseline, difference, p, 1 - confidence, directions[metric])
+        for is_baseline, difference, p, metric in zip(
+            frame["is_baseline"], frame["difference"], frame["p_holm"], frame["metric"], strict=True
+        )
     ]
     return frame
 

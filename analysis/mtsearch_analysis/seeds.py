@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from itertools import combinations
+from itertools import combinations_with_replacement
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -29,12 +30,10 @@ def seed_spread(scores: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (split, metric), group in scores.groupby(["split", "metric"], sort=False):
-        values = group.pivot_table(index="seed", columns="config", values="value", aggfunc="mean", sort=False)
-        values = values.loc[:, values.count() > 1]
-        differences = pd.DataFrame({pair: values[pair[0]] - values[pair[1]] for pair in combinations(values, 2)})
-        rows.append(
-            (split, metric, values.shape[1], int(values.count().sum()), _pooled_sd(values), _pooled_sd(differences))
-        )
+        several = group[group.groupby("config")["seed"].transform("nunique") > 1]
+        values = several.pivot_table(index="seed", columns="config", values="value", aggfunc="mean", sort=False)
+        num_scores = int(values.count().sum())
+        rows.append((split, metric, values.shape[1], num_scores, _pooled_sd(values), _pooled_sd_of_differences(values)))
     return pd.DataFrame(rows, columns=["split", "metric", "num_configs", "num_scores", "sd", "sd_difference"])
 
 
@@ -46,6 +45,37 @@ def _pooled_sd(values: pd.DataFrame) -> float:
     if not freedom:
         return math.nan
     return math.sqrt(float(((values - values.mean()) ** 2).sum().sum()) / freedom)
+
+
+def _pooled_sd_of_differences(values: pd.DataFrame) -> float:
+    """Of each two columns' difference over the rows that both have; NaN where no two have two rows in common.
+
+    Columns with the same rows are taken together, since there are many pairs of columns. Let a be those of one group
+    and b those of another, each around its own mean over the rows that both groups have. In each of these rows the
+    squares of all differences a - b come to ``num_b * sum((a - mean(a))**2) + num_a * sum((b - mean(b))**2) +
+    num_a * num_b * (mean(a) - mean(b))**2``; within a group every pair is in this twice.
+    """
+    if values.shape[1] < 2:
+        return math.nan
+    drawn_SC = values.to_numpy("float64")
+    groups_SG, group_of_C = np.unique(np.isfinite(drawn_SC), axis=1, return_inverse=True)
+    squares = freedom = 0.0
+    for one, other in combinations_with_replacement(range(groups_SG.shape[1]), 2):
+        common = groups_SG[:, one] & groups_SG[:, other]
+        if common.sum() < 2:
+            continue
+        a, b = (drawn_SC[np.ix_(common, group_of_C == group)] for group in (one, other))
+        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+        mean_a, mean_b = a.mean(axis=1, keepdims=True), b.mean(axis=1, keepdims=True)
+        num_a, num_b = a.shape[1], b.shape[1]
+        of_pairs = num_b * ((a - mean_a) ** 2).sum() + num_a * ((b - mean_b) ** 2).sum()
+        of_pairs += num_a * num_b * ((mean_a - mean_b) ** 2).sum()
+        num_pairs = num_a * num_b
+        if one == other:
+            of_pairs, num_pairs = of_pairs / 2, num_a * (num_a - 1) // 2
+        squares += float(of_pairs)
+        freedom += num_pairs * (int(common.sum()) - 1)
+    return math.sqrt(squares / freedom) if freedom else math.nan
 
 
 def seeds_needed(

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import nctdtr, stdtr, stdtrit
 
-__all__ = ["bootstrap_interval", "holm", "paired_t_test", "paired_t_test_power", "pairs_needed", "t_interval", "tails"]
+__all__ = [
+    "bootstrap_interval",
+    "holm",
+    "paired_p_values",
+    "paired_t_test",
+    "paired_t_test_power",
+    "pairs_needed",
+    "t_bounds",
+    "t_interval",
+    "tails",
+]
 
 _MOST_PAIRS = 1_000_000
 
@@ -35,13 +45,32 @@ def t_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, 
     Raises:
         ValueError: the confidence is not between 0 and 1.
     """
-    _, upper = tails(confidence)
+    tails(confidence)
     drawn = np.asarray(values, dtype=np.float64)
-    number = len(drawn)
-    if number < 2:
+    if len(drawn) < 2:
         return math.nan, math.nan
-    half = float(stdtrit(number - 1, upper)) * float(drawn.std(ddof=1)) / math.sqrt(number)
-    mean = float(drawn.mean())
+    low, high = t_bounds(drawn.mean(), drawn.std(ddof=1), len(drawn), confidence)
+    return float(low), float(high)
+
+
+def t_bounds(
+    means: npt.ArrayLike, sds: npt.ArrayLike, numbers: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Student's t intervals of many means at once, as :func:`t_interval` gives one: their low ends and their high ones.
+
+    Args:
+        means: of each sample.
+        sds: the standard deviation in each sample, NaN of fewer than two values.
+        numbers: of each sample's values.
+        confidence: that a mean lies in its interval, between 0 and 1.
+
+    Raises:
+        ValueError: the confidence is not between 0 and 1.
+    """
+    _, upper = tails(confidence)
+    number = np.asarray(numbers, dtype=np.float64)
+    mean = np.asarray(means, dtype=np.float64)
+    half = stdtrit(number - 1, upper) * np.asarray(sds, dtype=np.float64) / np.sqrt(number)
     return mean - half, mean + half
 
 
@@ -84,10 +113,23 @@ def paired_t_test(differences: npt.ArrayLike) -> float:
     number = len(drawn)
     if number < 2:
         return math.nan
-    mean, error = float(drawn.mean()), float(drawn.std(ddof=1)) / math.sqrt(number)
-    if np.all(drawn == drawn[0]):
-        return 0.0 if mean else 1.0
-    return min(1.0, 2 * float(stdtr(number - 1, -abs(mean / error))))
+    sd = 0.0 if np.all(drawn == drawn[0]) else drawn.std(ddof=1)
+    return float(paired_p_values(drawn.mean(), sd, number))
+
+
+def paired_p_values(means: npt.ArrayLike, sds: npt.ArrayLike, numbers: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The p-values of many paired t tests at once, as :func:`paired_t_test` gives one.
+
+    Args:
+        means: of each sample of differences.
+        sds: the standard deviation in each sample, 0 where its differences are all the same, NaN of fewer than two.
+        numbers: of each sample's differences.
+    """
+    mean, sd = np.asarray(means, dtype=np.float64), np.asarray(sds, dtype=np.float64)
+    number = np.asarray(numbers, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.minimum(1.0, 2 * stdtr(number - 1, -np.abs(mean / (sd / np.sqrt(number)))))
+    return np.where((sd == 0) & (mean == 0), 1.0, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

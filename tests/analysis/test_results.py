@@ -86,6 +86,18 @@ def test_differences_are_paired_by_seed_and_tested_as_scipy_does(tmp_path: Path)
     assert row_of(table, "baseline")["verdict"] == ""
 
 
+def test_differences_that_are_all_the_same_leave_no_noise(tmp_path: Path) -> None:
+    scores = {1: (0.25, 0.5, 0.75), 2: (0.5, 0.75, 1.0), 3: (0.25, 0.5, 0.75)}
+    rows = [
+        trial(3 * i + seed, score, seed=seed, lr=lr)
+        for i, (lr, of_config) in enumerate(scores.items())
+        for seed, score in enumerate(of_config)
+    ]
+    table = results_table(run_of(tmp_path, *rows), metrics=["mean_score"])
+    assert (row_of(table, "lr=2")["p"], row_of(table, "lr=2")["verdict"]) == (0.0, "better")
+    assert (row_of(table, "lr=3")["p"], row_of(table, "lr=3")["verdict"]) == (1.0, "within noise")
+
+
 def test_every_metric_that_is_shown_is_corrected_for(tmp_path: Path) -> None:
     runs = three_seeds(tmp_path)
     alone, of_two = (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,26 @@ def test_independent_configs_have_differences_with_twice_the_variance() -> None:
     spread = seed_spread(scores_of(**{name: rng.normal(size=400).tolist() for name in "abcd"}))
     assert spread["sd"].iloc[0] == pytest.approx(1, abs=0.05)
     assert spread["sd_difference"].iloc[0] == pytest.approx(math.sqrt(2), abs=0.07)
+
+
+def test_the_spread_of_differences_is_that_of_every_pair_of_configs_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    # Each seed moves all configs; of some configs the training with some seeds failed.
+    values = rng.normal(size=(1, 5)) + rng.normal(size=(30, 5))
+    values[rng.random(values.shape) < 0.3] = np.nan
+    scores = scores_of(**{f"c{i}": of_config.tolist() for i, of_config in enumerate(values)}).dropna()
+    differences = [one - other for one, other in combinations(values, 2)]
+    known = [pair[np.isfinite(pair)] for pair in differences]
+    squares = sum(((pair - pair.mean()) ** 2).sum() for pair in known if len(pair) > 1)
+    freedom = sum(len(pair) - 1 for pair in known if len(pair) > 1)
+    assert seed_spread(scores)["sd_difference"].iloc[0] == pytest.approx(math.sqrt(squares / freedom), rel=1e-12)
+
+
+def test_many_configs_take_little_longer_than_few() -> None:
+    rng = np.random.default_rng(2)
+    scores = scores_of(**{f"c{i}": values.tolist() for i, values in enumerate(rng.normal(size=(3000, 3)))})
+    spread = seed_spread(scores)  # by every two of them it would be 4.5 million columns
+    assert spread["sd_difference"].iloc[0] == pytest.approx(math.sqrt(2), rel=0.05)
 
 
 def test_seeds_needed_are_those_of_the_paired_t_test() -> None:

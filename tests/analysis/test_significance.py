@@ -9,9 +9,11 @@ from scipy import stats
 from mtsearch_analysis.significance import (
     bootstrap_interval,
     holm,
+    paired_p_values,
     paired_t_test,
     paired_t_test_power,
     pairs_needed,
+    t_bounds,
     t_interval,
 )
 
@@ -58,6 +60,19 @@ def test_the_paired_test_without_noise_or_pairs() -> None:
     assert math.isnan(paired_t_test([]))
     assert paired_t_test([0.0, 0.0, 0.0]) == 1.0
     assert paired_t_test([0.25, 0.25]) == 0.0
+
+
+def test_many_samples_at_once_come_to_what_each_comes_to_alone() -> None:
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(size=number) for number in (1, 2, 3, 7, 30)] + [np.zeros(3), np.full(2, 0.25), np.zeros(1)]
+    number = [len(sample) for sample in samples]
+    mean = [sample.mean() for sample in samples]
+    sd = [sample.std(ddof=1) if len(sample) > 1 else math.nan for sample in samples]
+    low, high = t_bounds(mean, sd, number, 0.9)
+    low_and_high = np.stack([low, high], axis=1)
+    assert low_and_high == pytest.approx(np.array([t_interval(sample, 0.9) for sample in samples]), nan_ok=True)
+    p = paired_p_values(mean, sd, number)
+    assert p == pytest.approx([paired_t_test(sample) for sample in samples], nan_ok=True)
 
 
 def test_holm_s_correction_by_hand() -> None:
