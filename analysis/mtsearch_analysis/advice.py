@@ -51,6 +51,8 @@ def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
 
 def _ranges_to_widen(run: Run) -> Iterator[str]:
     best = contenders(run).head(_NUM_BEST)
+    if pd.notna(best["parent"].iloc[0]):
+        return  # its settings are those of its last stretch alone
     for one in searched_settings(run):
         if one.range is None:
             continue

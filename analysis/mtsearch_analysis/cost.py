@@ -28,12 +28,16 @@ def cost_table(run: Run) -> pd.DataFrame:
     """What each trial that has a score cost, the cheapest first.
 
     Columns: ``trial_id``, ``status``, ``metric`` (the main one), ``score``, ``seconds`` and ``gpu_seconds`` on workers,
-    ``examples_seen`` (without what its parent saw, under pbt), and ``is_worth_it``: no trial that took fewer seconds,
-    or as many, has a better score.
+    ``examples_seen``, and ``is_worth_it``: no trial that took fewer seconds, or as many, has a better score. Under pbt
+    what a trial's ancestors had cost until it went on from them is in its own cost: without it there were no such
+    score.
     """
     columns = ["trial_id", "status", "score", "seconds", "gpu_seconds", "examples_seen"]
-    frame = run.trials.loc[run.trials["score"].notna(), [*columns, "number"]].sort_values(["seconds", "number"])
-    frame["examples_seen"] -= run.taken_over("examples_seen")[frame["trial_id"]].array
+    frame = run.trials.loc[run.trials["score"].notna(), [*columns, "number"]]
+    before = run.taken_over("seconds").reindex(frame["trial_id"]).set_axis(frame.index)
+    num_gpus = (frame["gpu_seconds"] / frame["seconds"]).fillna(0.0)
+    frame = frame.assign(seconds=frame["seconds"] + before, gpu_seconds=frame["gpu_seconds"] + before * num_gpus)
+    frame = frame.sort_values(["seconds", "number"])
     frame.insert(2, "metric", run.main_metric)
     loss = frame["score"] if run.direction == "minimize" else -frame["score"]
     best_before = loss.groupby(frame["seconds"].fillna(float("inf"))).transform("min").cummin()

@@ -37,12 +37,13 @@ def early_order_table(run: Run) -> pd.DataFrame:
     where all are equal),
     ``in_order`` ((1 + τ) / 2: the share of pairs of trials that are in their final order), ``winner_rank`` (that of
     the one that came to be the best, there, from 1), and ``is_beyond_chance`` (τ is larger than two standard errors of
-    an order by lot). Empty where trials with different tasks are ranked apart, or too few (< 2) can be compared.
+    an order by lot). Empty where trials with different tasks are ranked apart, where trials went on from others'
+    weights (under pbt their early scores are the others'), or too few (< 2) can be compared.
 
     Source: Kendall 1938, A new measure of rank correlation; the standard error without ties is
     √(2 (2n + 5) / (9 n (n - 1))).
     """
-    if run.ranks_apart() or run.metrics.empty:
+    if run.ranks_apart() or run.is_population or run.metrics.empty:
         return pd.DataFrame(columns=_COLUMNS)
     scores, final, last = _full_curves(run)
     stopped = run.trials.loc[run.trials["status"] == "pruned", "evaluations"].value_counts().sort_index()

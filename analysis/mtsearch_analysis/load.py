@@ -136,6 +136,11 @@ class Run:
             return self.objective.metrics[metric]
         return "minimize" if split_metric(metric)[1] in {*self.objective.minimized, *LESS_IS_BETTER} else "maximize"
 
+    @property
+    def is_population(self) -> bool:
+        """Whether trials went on from others' weights, under pbt: their scores are not their own settings' alone."""
+        return bool(self.trials["parent"].notna().any())
+
     def taken_over(self, column: Literal["seconds", "examples_seen"]) -> pd.Series:
         """What each trial's clock showed, or what its model had seen, before its own first step; by ``trial_id``.
 

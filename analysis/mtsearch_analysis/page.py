@@ -238,13 +238,20 @@ def _winner(run: Run) -> dict[str, Any] | None:
             ("Status", f"{row['status']}: {row['stop_reason']}" if pd.notna(row["stop_reason"]) else row["status"]),
             *(constraints if pd.notna(row["is_admissible"]) else []),
             ("Best epoch", wording.setting(row["best/epoch"])),
-            ("Training time", wording.duration(row["seconds"])),
+            ("Training time", _training_time(run, row)),
             ("Examples per second", wording.setting(row["examples_per_second"])),
             ("Parameters", _counted(row["trainable_parameters"], row["parameters"])),
             ("Checkpoint", wording.setting(row["checkpoint"])),
         ],
         "command": f"mtsearch train {run.path} --trial {row['trial_id']}",
+        "went_on": pd.notna(row["parent"]),
     }
+
+
+def _training_time(run: Run, row: pd.Series) -> str:
+    own = wording.duration(row["seconds"])
+    before = float(run.taken_over("seconds")[row["trial_id"]])
+    return f"{own}, after {wording.duration(before)} of those that it went on from" if before else own
 
 
 def _front(run: Run) -> dict[str, Any] | None:
@@ -323,7 +330,7 @@ def _trial_columns(run: Run) -> list[tuple[str, bool]]:
     ]
     tasks = [(name, True) for name in _shown_metrics(run)]
     flags = [(_FLAGS[column], False) for column in _flags(run)]
-    lineage = [("went on from", False)] if run.trials["parent"].notna().any() else []
+    lineage = [("went on from", False)] if run.is_population else []
     cost = [("best epoch", True), ("examples", True), ("time", True)]
     return [
         ("trial", False),
@@ -355,9 +362,12 @@ def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
     order = pd.concat([ranked, run.trials[run.trials["score"].isna()].sort_values("number")])
     task_columns = [f"best/{name}" for name in _shown_metrics(run)]
     flags = _flags(run)
-    lineage = ["parent"] if run.trials["parent"].notna().any() else []
+    lineage = ["parent"] if run.is_population else []
+    taken_over = run.taken_over("examples_seen")
     settings = [*lineage, *searched_columns(run)]
     for row in order.to_dict("records"):
+        seen = row["examples_seen"]
+        examples = None if pd.isna(seen) else seen - taken_over[row["trial_id"]]
         yield (
             row["status"],
             [
@@ -367,9 +377,7 @@ def _trial_rows(run: Run) -> Iterator[tuple[str, list[_Cell]]]:
                 *(_Cell(wording.yes_or_no(row[column]), _key(row[column])) for column in flags),
                 *(_Cell(wording.setting(row[column]), _key(row[column])) for column in settings),
                 _Cell(wording.setting(row["best/epoch"]), _key(row["best/epoch"])),
-                _Cell(
-                    "–" if pd.isna(row["examples_seen"]) else f"{row['examples_seen']:,}", _key(row["examples_seen"])
-                ),
+                _Cell("–" if examples is None else f"{examples:,.0f}", _key(examples)),
                 _Cell(wording.duration(row["seconds"]), _key(row["seconds"])),
                 _Cell(wording.setting(row["stop_reason"]), _key(row["stop_reason"])),
             ],

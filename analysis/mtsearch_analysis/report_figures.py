@@ -211,6 +211,7 @@ def _interaction(findings: Findings) -> Iterator[ReportFigure]:
 
 def _costs(run: Run) -> Iterator[ReportFigure]:
     frame = cost_table(run)
+    before = ", with what those that it went on from had taken until then" if run.is_population else ""
     costs: dict[Cost, str] = {"seconds": "the time that it took", "examples_seen": "the examples that it trained on"}
     if frame["gpu_seconds"].sum() > 0:
         costs["gpu_seconds"] = "the GPU time that it took"
@@ -220,7 +221,7 @@ def _costs(run: Run) -> Iterator[ReportFigure]:
         worth = " The orange line joins those that no cheaper trial beats." if against == "seconds" else ""
         yield ReportFigure(
             f"cost-{against.replace('_', '-')}",
-            f"Each trial's {run.main_metric} over {told}.{worth}",
+            f"Each trial's {run.main_metric} over {told}{before}.{worth}",
             cost_figure(frame, against),
         )
 

@@ -33,7 +33,7 @@ def config_scores(
 
     Where a run was replicated its replications count, on dev and test, and not its trials: those were chosen by their
     scores. Of a start point they count where it is a trial's config. Otherwise completed trials count, each at its
-    best epoch.
+    best epoch; but for those that went on from another's weights, under pbt: what they reached is not their config's.
 
     Columns: ``config`` (its name), ``settings`` (those in which it differs from the baseline; empty for the baseline),
     ``is_baseline``, ``run``, ``trial_id``, ``seed``, ``split``, ``metric`` (``mean_score`` or ``task.metric``; the main
@@ -48,7 +48,7 @@ def config_scores(
         ValueError: no such trial, or it has not completed.
     """
     trials = pd.concat([run.trials.assign(run=name) for name, run in named_runs(runs).items()], ignore_index=True)
-    trials = trials[trials["status"] == "completed"]
+    trials = trials[(trials["status"] == "completed") & trials["parent"].isna()]
     configs = same_settings(trials, ignoring=[_SEED])
     first = trials.groupby(configs, sort=False).head(1)
     if trials.empty:

@@ -217,4 +217,8 @@ def _what_became_of_them(run: Run) -> str:
     parts = [f"{counts[status]} {status}" for status in STATUSES if status in counts and status != "running"]
     if not parts:
         return "No trial has ended yet."
-    return f"Of {count(len(run.trials), 'trial')}, {listing(parts)}."
+    became = f"Of {count(len(run.trials), 'trial')}, {listing(parts)}"
+    if run.is_population:
+        number = int(run.trials["parent"].notna().sum())
+        became += f"; {number} went on from another's weights, so that a score may not be its trial's settings' alone"
+    return f"{became}."
