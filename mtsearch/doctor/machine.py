@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -161,21 +162,20 @@ def _driver() -> str | None:
 def collective(backend: str) -> Finding:
     """Whether two processes of a trial can add up their gradients."""
     subject = f"{backend}, 2 ranks"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    other = _start("rank", backend, "1", port)
-    try:
-        total = probe("rank", backend, "0", port)
-    except ProbeError as error:
-        remedy = (
-            "trials of one process run; for more, look at the firewall of the loopback device and GLOO_SOCKET_IFNAME"
-            if backend == "gloo"
-            else "trials of one process run; for more, NCCL_DEBUG=INFO tells what it lacks"
-        )
-        return Finding(subject, "warning", str(error), remedy)
-    finally:
-        _end(other)
+    with tempfile.TemporaryDirectory() as folder:
+        meeting_place = str(Path(folder, "meeting"))
+        other = _start("rank", backend, "1", meeting_place)
+        try:
+            total = probe("rank", backend, "0", meeting_place)
+        except ProbeError as error:
+            more = (
+                "look at the firewall of the loopback device and GLOO_SOCKET_IFNAME"
+                if backend == "gloo"
+                else "NCCL_DEBUG=INFO tells what it lacks"
+            )
+            return Finding(subject, "warning", str(error), f"trials of one process run; for more, {more}")
+        finally:
+            _end(other)
     return Finding(subject, "ok", f"the sum over two processes is {total:g}")
 
 
