@@ -170,6 +170,7 @@ def test_a_hub_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyPatch
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        monkeypatch.setattr(machine, "_HUB_SECONDS", 300.0)
         found = machine.hub()
     assert found.verdict == "warning"
     assert found.found.startswith(f"{endpoint} does not answer: <urlopen error [Errno 111]")

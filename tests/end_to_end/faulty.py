@@ -185,7 +185,7 @@ class Search:
             time.sleep(0.05)
         raise AssertionError(f"it has not come so far:\n{self.said}")
 
-    def wait_until_said(self, words: str, seconds: float = 60) -> None:
+    def wait_until_said(self, words: str, seconds: float = 600) -> None:
         """Until it has printed these words."""
         end = time.monotonic() + seconds
         while words not in self.said:
@@ -199,7 +199,7 @@ class Search:
         else:
             self.process.send_signal(number)
 
-    def left_behind(self, seconds: float = 60, *, but_agents: bool = False) -> list[str]:
+    def left_behind(self, seconds: float = 300, *, but_agents: bool = False) -> list[str]:
         """The processes of its session that are still there after so long.
 
         Args:

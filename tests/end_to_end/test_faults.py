@@ -133,7 +133,7 @@ def test_a_driver_that_is_killed_stopped_and_interrupted_again_and_again_comes_t
     last = begin(space)
     assert last.wait() == 0, last.said
     assert last.left_behind() == []
-    assert killed.left_behind(180) == []
+    assert killed.left_behind(600) == []
     for search in (killed, stopped, interrupted, impatient, last):
         assert "Traceback" not in search.said, search.said
     assert_same_tables(folder, undisturbed[0])
@@ -240,7 +240,7 @@ def test_with_tpe_and_asha_every_trial_is_run_once_whatever_dies(
     second = begin(space)
     assert second.wait() == 0, second.said
     assert second.left_behind() == []
-    assert first.left_behind(180) == []
+    assert first.left_behind(600) == []
     assert_sound(folder)
     assert_no_evaluation_was_repeated(folder)
     state = fold(read_events(folder))

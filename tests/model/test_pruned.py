@@ -88,7 +88,7 @@ def run_gated(encoder: nn.Module, gates_NH: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("name", "kernel"), CASES)
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(values=GATES)
 def test_what_is_left_gives_what_the_gated_encoder_gives(name: str, kernel: str, values: Sequence[float]) -> None:
     encoder = encoder_of(name, kernel)

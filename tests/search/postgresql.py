@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 _PASSWORD = "correct horse"
 
@@ -28,9 +29,7 @@ class PostgreSQL:
         password.write_text(_PASSWORD)
         for path in (self.folder, password):
             os.chown(path, user.pw_uid, user.pw_gid)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()  # kept over its restarts
         self._data = self.folder / "data"
         self._run(
             "initdb", "-D", str(self._data), "-U", "mtsearch", "-A", "scram-sha-256", "--no-sync",
@@ -55,7 +54,7 @@ class PostgreSQL:
             self._server = subprocess.Popen(
                 [self._binaries / "postgres", *command], stdout=log, stderr=log, cwd=self.folder, **self._as
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             ready = [self._binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
             if subprocess.run(ready, check=False).returncode == 0:

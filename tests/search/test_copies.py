@@ -16,6 +16,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from mtsearch.search.copies import Copies, copy_report
 from mtsearch_analysis.tables import TRIALS
+from tests.ports import free_port
 
 
 class Run:
@@ -75,7 +76,7 @@ def listed(url: str) -> dict[str, bytes]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -185,9 +186,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         pytest.skip("moto's S3 server is not installed (the extra 'test' has it)")
     for name, value in {"ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s", "EC2_METADATA_DISABLED": "true"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [server, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

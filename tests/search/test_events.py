@@ -106,7 +106,7 @@ def hold(folder: Path, is_held: Flag) -> None:
     with EventLog(folder) as log:
         log.append(Story().begun().events[0])
         is_held.set()
-        time.sleep(30)
+        time.sleep(600)
 
 
 def test_a_second_driver_is_refused_until_the_first_is_gone_even_by_a_crash(tmp_path: Path) -> None:
@@ -115,17 +115,17 @@ def test_a_second_driver_is_refused_until_the_first_is_gone_even_by_a_crash(tmp_
     first = context.Process(target=hold, args=(tmp_path, is_held))
     first.start()
     try:
-        assert is_held.wait(30)
+        assert is_held.wait(300)
         with pytest.raises(RunError, match=r"one driver at a time .* \(process 1 on here\)"):
             EventLog(tmp_path)
         assert first.pid is not None
         os.kill(first.pid, signal.SIGKILL)
-        first.join(30)
+        first.join(300)
         with EventLog(tmp_path):
             assert len(list(read_events(tmp_path))) == 1
     finally:
         first.kill()
-        first.join(30)
+        first.join(300)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:

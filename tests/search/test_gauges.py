@@ -62,10 +62,14 @@ def test_ray_exports_the_gauges_and_forgets_a_stopped_trials(
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
 
     def lines() -> list[str]:
-        text = urllib.request.urlopen(address, timeout=30).read().decode()
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                text = answer.read().decode()
+        except OSError:  # it does not listen yet
+            return []
         return [line for line in text.splitlines() if line.startswith("ray_mtsearch_") and 'run="watched"' in line]
 
-    def wait_until(is_so: object, seconds: float = 90.0) -> list[str]:
+    def wait_until(is_so: object, seconds: float = 600.0) -> list[str]:
         give_up_at = time.monotonic() + seconds
         while not is_so(found := lines()):  # type: ignore[operator]
             assert time.monotonic() < give_up_at, found

@@ -161,10 +161,12 @@ class Keeper:
 
 def test_whoever_follows_is_told_of_what_comes_until_the_driver_is_gone(tmp_path: Path) -> None:
     keeper = Keeper()
+    follows = threading.Event()
     log = write(tmp_path, driven(half_done()))
     later = driven(half_done().started(2).reported(2, 1, 0.875).stopped(2, "completed"))[len(half_done().events) :]
 
     def drive() -> None:
+        follows.wait(300)
         for event in later:
             time.sleep(0.02)
             log.append(event)
@@ -172,7 +174,12 @@ def test_whoever_follows_is_told_of_what_comes_until_the_driver_is_gone(tmp_path
 
     driver = threading.Thread(target=drive)
     driver.start()
-    shown = follow(tmp_path, keeper, keeper.catch_up)
+
+    def catch_up(state: RunState) -> None:
+        keeper.catch_up(state)
+        follows.set()
+
+    shown = follow(tmp_path, keeper, catch_up)
     driver.join()
     assert keeper.before == 3
     assert keeper.events == later
@@ -182,17 +189,18 @@ def test_whoever_follows_is_told_of_what_comes_until_the_driver_is_gone(tmp_path
 @pytest.mark.parametrize("wait", [False, True])
 def test_a_driver_is_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool) -> None:
     monkeypatch.setattr("mtsearch.search.stopping._SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(status_module, "_SECONDS_TO_TAKE_UP", 300.0)
     asked = threading.Event()
     is_up = threading.Event()
 
     def drive() -> None:
         with write(tmp_path, driven(half_done())), stop_requests(tmp_path, lambda reason: asked.set()):
             is_up.set()
-            asked.wait(10)
+            asked.wait(300)
 
     driver = threading.Thread(target=drive)
     driver.start()
-    is_up.wait(10)
+    is_up.wait(300)
     assert stop(tmp_path, wait)
     assert asked.is_set()
     driver.join()

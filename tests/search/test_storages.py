@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from mtsearch.config.load import load_space
 from mtsearch.search.events import Event, Reported, Warned, read_events
 from mtsearch.search.state import RunState
 from mtsearch.search.tuner import Outcome, run_search
+from tests.ports import free_port
 from tests.search.postgresql import PostgreSQL
 
 Run = Callable[..., Outcome]
@@ -120,9 +120,7 @@ def test_optuna_dashboard_opens_the_journal(run: Run) -> None:
     if program is None:
         pytest.skip("optuna-dashboard is not installed (the extra 'test' has it)")
     outcome = run({})
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [program, str(outcome.folder / "study.journal"), "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -142,7 +140,7 @@ def test_optuna_dashboard_opens_the_journal(run: Run) -> None:
 
 
 def asked(port: int, path: str) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:

@@ -123,7 +123,7 @@ def test_a_worker_that_is_starting_is_not_given_up_for_one_that_has_become_free(
             try:
                 first.touch(exist_ok=False)
             except FileExistsError:
-                deadline = time.monotonic() + 120
+                deadline = time.monotonic() + 600
                 while (tmp_path / "run/events.jsonl").read_text().count(
                     '"stopped"'
                 ) < 2 and time.monotonic() < deadline:
@@ -316,7 +316,7 @@ def test_a_search_runs_in_a_thread_of_a_notebook_too(
     outcomes: list[Outcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(run(space_of({"trials": 1}))))
     thread.start()
-    thread.join(120)
+    thread.join(600)
     assert outcomes[0].is_finished
 
 

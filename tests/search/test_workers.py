@@ -70,7 +70,7 @@ def ranks_alive() -> list[int]:
 
 
 def wait_until_none_is_left() -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while ranks_alive():
         assert time.monotonic() < deadline
         time.sleep(0.2)

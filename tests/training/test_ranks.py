@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from mtsearch.config.trial import TrialConfig
 from mtsearch.training.fit import fit
 from mtsearch.training.parts import build
 from mtsearch.training.place import Place
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +46,7 @@ os._exit(0)  # as the processes of a search end: gloo's threads may abort one th
 
 
 def run_ranks(config: dict[str, Any], folder: Path, data: Path, stop_after: int = 0) -> list[list[dict[str, Any]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     processes = []
     for rank in range(2):
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "RANK": str(rank)}

@@ -99,7 +99,7 @@ def test_a_tracker_that_fails_is_told_all_once_more_and_one_line_is_said(tmp_pat
     said: list[str] = []
     with Tracking(tmp_path, [SETTINGS], said.append):
         give_up = threading.Event()
-        for _ in range(500):
+        for _ in range(30_000):
             if memory.told:
                 break
             give_up.wait(0.01)
@@ -112,7 +112,7 @@ def test_a_tracker_that_is_slow_does_not_keep_the_driver(
 ) -> None:
     monkeypatch.setattr(trackers, "_LONGEST_WAIT_SECONDS", 0.05)
     is_free = threading.Event()
-    monkeypatch.setattr(Memory, "begin", lambda *_: is_free.wait(10))
+    monkeypatch.setattr(Memory, "begin", lambda *_: is_free.wait(300))
     write(tmp_path, Story().begun().suggested(0).started(0))
     said: list[str] = []
     with Tracking(tmp_path, [SETTINGS], said.append):
