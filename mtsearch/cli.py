@@ -134,13 +134,12 @@ def check(space: SpaceArgument, set_: SetOption = None) -> None:
     """Validate a space; print its dimensions, its conditionals and its size."""
     from mtsearch.config.load import load_space
     from mtsearch.config.words import algorithm_in_words, scheduler_in_words
-    from mtsearch.console import dimension_table, grid_text, objective_text
+    from mtsearch.console import dimension_table, dimensions_text, grid_text, objective_text
 
     loaded = load_space(space, set_ or ())
-    dimensions = loaded.dimensions()
     points = loaded.size()
     how_many = "uncountably many points" if points is None else f"{points:,} point{'s' if points != 1 else ''}"
-    console.print(f"{space}: valid; {len(dimensions)} dimensions, {how_many}")
+    console.print(f"{space}: valid; {dimensions_text(loaded)}, {how_many}")
     console.print(f"for {objective_text(loaded.objectives)}", soft_wrap=True)
     if loaded.grid_size is not None:
         tried = grid_text(loaded.grid_size, loaded.num_trials())
@@ -151,7 +150,7 @@ def check(space: SpaceArgument, set_: SetOption = None) -> None:
     if loaded.plugins:
         plugins = f"with the code of {', '.join(loaded.plugins)}, which has been run"
         console.print(plugins, soft_wrap=True)
-    if dimensions:
+    if loaded.dimensions():
         console.print(dimension_table(loaded))
     if loaded.refused_share:
         share = f"{loaded.refused_share:.0%} of random draws break a rule across fields; they are never run"

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mtsearch.config.domains import scalar_text
 from mtsearch.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -80,14 +81,18 @@ def measured(value: float) -> str:
 
 
 def number(value: Any) -> str:
-    """A config's value as people write it: ``8.1e-05``, ``64``, ``plateau``."""
+    """A config's value as people write it: ``8.1e-05``, ``64``, ``plateau``, ``null``."""
+    if value is None or isinstance(value, bool):
+        return scalar_text(value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def print_pairs(console: Terminal, pairs: Iterable[tuple[str, str]]) -> None:
     """Lines of a name and what is to be said of it; not wrapped, so that commands in them can be copied."""
-    for name, text in pairs:
-        console.print(Text.assemble((f"{name:<11} ", "bold"), text), soft_wrap=True)
+    lines = list(pairs)
+    width = max([11, *(len(name) for name, _ in lines)])
+    for name, text in lines:
+        console.print(Text.assemble((f"{name:<{width}} ", "bold"), text), soft_wrap=True)
 
 
 def print_finding(console: Terminal, finding: Finding) -> None:
@@ -351,10 +356,16 @@ def search_lines(space: SearchSpace, folder: Path) -> list[tuple[str, str]]:
     how += [("plugins", f"{', '.join(space.plugins)}: code of the space's, run here and by every worker")] * bool(
         space.plugins
     )
-    line = f"{space.name}: {len(space.dimensions())} dimensions; {', '.join(budget)}"
+    line = f"{space.name}: {dimensions_text(space)}; {', '.join(budget)}"
     if len(search.metrics) == 1:
         return [("search", f"{line}, for {search.primary}"), *where, *how, ("run", str(folder))]
     return [("search", line), ("objectives", objective_text(space.objectives)), *where, *how, ("run", str(folder))]
+
+
+def dimensions_text(space: SearchSpace) -> str:
+    """How many dimensions a space has: ``9 dimensions``."""
+    number_of = len(space.dimensions())
+    return f"{number_of} dimension{'s' * (number_of != 1)}"
 
 
 def objective_text(objectives: Mapping[str, str]) -> str:
@@ -384,7 +395,8 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
         ("trials", f"{plan.trials}, of at most {plan.most_evaluations} evaluations each{grid}"),
         (
             "placed",
-            f"{footprint.concurrency} at a time with {footprint.cpus} cores{gpus}{workers} each, "
+            f"{footprint.concurrency} at a time with {footprint.cpus} core{'s' * (footprint.cpus != 1)}{gpus}{workers} "
+            f"each, "
             f"of {plan.cores:g} cores",
         ),
         ("stopping", stopping),

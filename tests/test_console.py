@@ -27,7 +27,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_numbers_and_sizes() -> None:
-    assert [number(8e-5), number(0.25), number(64), number(None)] == ["8e-05", "0.25", "64", "None"]
+    assert [number(8e-5), number(0.25), number(64), number("plateau")] == ["8e-05", "0.25", "64", "plateau"]
+    assert [number(None), number(True)] == ["null", "true"]  # as a space has them
     assert [size(91e6), size(1.2e9)] == ["91 MB", "1.2 GB"]
 
 

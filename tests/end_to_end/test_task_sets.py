@@ -37,7 +37,7 @@ def test_each_set_of_tasks_is_trained_once_and_each_task_is_compared_with_itself
 ) -> None:
     space = write_space(**sections)
     said = cli("check", space)
-    assert "1 dimensions, 4 points" in said.out
+    assert "1 dimension, 4 points" in said.out
     assert "by grid: all 4 points, one trial each" in said.out
     assert "choice [sentiment, paraphrase, similarity" in " ".join(said.out.split())
 
