@@ -188,12 +188,14 @@ class RayNode(Node):
         ray += ["--num-cpus=1", "--object-store-memory=100000000"]
         super().__init__(network, number, *ray, environment=environment)
 
-    def wait_for_nodes(self, number: int, seconds: float = 240) -> None:
-        """Until the cluster that this one is in has so many."""
-        count = "print(sum(node['Alive'] for node in ray.nodes()))"
-        ask = f"import ray; ray.init('{self.address}:6379', logging_level=40); {count}"
+    def wait_for_nodes(self, number: int, seconds: float = 600) -> None:
+        """Until the cluster that this one is in has so many; its head may be yet to answer."""
+        look = (
+            f"import time, ray\nray.init('{self.address}:6379', logging_level=40)\n"
+            f"while sum(node['Alive'] for node in ray.nodes()) != {number}:\n    time.sleep(0.2)"
+        )
         end = time.monotonic() + seconds
-        while (told := self.run(sys.executable, "-c", ask)).stdout.split()[-1:] != [str(number)]:
+        while (told := self.run("timeout", str(seconds), sys.executable, "-c", look)).returncode:
             assert self._process.poll() is None, "the node has ended"
             assert time.monotonic() < end, f"{told.stdout}\n{told.stderr}"
             time.sleep(1)

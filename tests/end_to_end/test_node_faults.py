@@ -76,7 +76,7 @@ def undisturbed(config: dict[str, Any], tiny_data: Path, tmp_path_factory: pytes
     return place / "runs" / "tiny"
 
 
-def until(search: Search, folder: Path, what: Callable[[list[Event]], bool], seconds: float = 600) -> None:
+def until(search: Search, folder: Path, what: Callable[[list[Event]], bool], seconds: float = 900) -> None:
     """Wait for the run's events to come so far."""
     end = time.monotonic() + seconds
     while True:
@@ -168,7 +168,7 @@ def told_by(attempt: int, trial_id: str, events: list[Event]) -> int:
     return sum(f"/attempt-{attempt}/" in (event.checkpoint or "") for event in reported)
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 180) -> None:
+def wait_for(what: Callable[[], bool], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
@@ -186,7 +186,7 @@ def test_a_head_that_is_lost_with_its_driver_costs_no_more_than_what_ran(
     try:
         until(search, folder, lambda events: reports(events) >= 3)
         head.crash()
-        search.wait(60)
+        search.wait()
     finally:
         search.end()
     worker.crash()

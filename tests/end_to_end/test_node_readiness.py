@@ -36,7 +36,7 @@ def nodes(tmp_path: Path) -> Iterator[list[RayNode]]:
     nodes = [head, *(RayNode(network, number, head, environment) for number in range(2, 7))]
     path = os.pathsep.join((str(older.parent), *filter(None, [os.environ.get("PYTHONPATH")])))
     nodes.append(RayNode(network, 7, head, {**environment, "PYTHONPATH": path}))
-    head.wait_for_nodes(7, seconds=600)
+    head.wait_for_nodes(7)
     yield nodes
     for node in reversed(nodes):
         node.crash()
@@ -100,7 +100,7 @@ def test_nodes_that_lack_something_are_named_before_the_first_trial(
         assert node.run("umount", str(folder)).returncode == 0
     accepted = search(3)
     try:
-        accepted.wait_until_said("t0000 suggested", seconds=300)
+        accepted.wait_until_said("t0000 suggested")
         tokens = {node.name: node.run("stat", "-c", "%n %i", *_tokens(node)).stdout for node in nodes}
         assert accepted.wait() == 0, accepted.said
     finally:

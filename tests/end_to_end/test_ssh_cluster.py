@@ -66,6 +66,7 @@ class Login(Node):
         passed = ("PYTHONPATH", "MTSEARCH_CACHE", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")
         exports = [f"export {name}={shlex.quote(os.environ[name])}" for name in passed if name in os.environ]
         exports += ["export RAY_raylet_start_wait_time_s=120 RAY_py_gcs_connect_timeout_s=120"]
+        exports += ["export RAY_gcs_rpc_server_reconnect_timeout_s=20"]  # after which a raylet without a head ends
         exports += [f"export TMUX_TMPDIR={self.home}"]  # /tmp is that of all nodes
         (self.home / ".bashrc").write_text("\n".join(exports) + "\n", encoding="utf-8")
         environment = {"HOME": str(self.home), "RAY_AUTH_MODE": "token"}
@@ -152,7 +153,7 @@ def test_a_search_runs_on_machines_that_are_reached_by_ssh_and_nothing_is_left_b
     finally:
         ray(laptop, "down", "--yes", tmp_path / "cluster.yaml")
     assert "gcs_server" not in head.programs()
-    end = time.monotonic() + 240  # "ray down" ends the head; a worker's raylet gives up when it has not heard of it
+    end = time.monotonic() + 600  # "ray down" ends the head; a worker's raylet gives up when it has not heard of it
     for node in (head, worker):
         while any("ray" in program for program in node.programs()):
             assert time.monotonic() < end, node.programs()

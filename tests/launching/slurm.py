@@ -10,7 +10,10 @@ from pathlib import Path
 
 from tests.end_to_end.nodes import Network, Node, why_no_nodes
 
-__all__ = ["Slurm", "why_no_slurm"]
+__all__ = ["UNDER_WAY", "Slurm", "why_no_slurm"]
+
+UNDER_WAY = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")
+"""The states of a job that has not ended."""
 
 _CONTROLLER = 250  # which ends its address
 
@@ -94,7 +97,7 @@ class Slurm:
             stdin=subprocess.DEVNULL,
         )
 
-    def wait_for_nodes(self, seconds: float = 60) -> None:
+    def wait_for_nodes(self, seconds: float = 600) -> None:
         """Until all nodes are idle."""
         end = time.monotonic() + seconds
         while (told := self.run("sinfo", "--noheader", "--format=%D %t")).stdout.split() != [
@@ -105,19 +108,22 @@ class Slurm:
             time.sleep(0.2)
 
     def state(self, job: str) -> str:
-        """Of a job: RUNNING, COMPLETED, .."""
-        told = self.run("scontrol", "--oneliner", "show", "job", job).stdout
-        return next((word.split("=")[1] for word in told.split() if word.startswith("JobState=")), "gone")
+        """Of a job: RUNNING, COMPLETED, ..; a controller that is busy may be silent for a while."""
+        end = time.monotonic() + 300
+        while (told := self.run("scontrol", "--oneliner", "show", "job", job)).returncode:
+            assert time.monotonic() < end, told.stderr
+            time.sleep(0.5)
+        return next(word.split("=")[1] for word in told.stdout.split() if word.startswith("JobState="))
 
-    def wait(self, job: str, seconds: float = 600) -> str:
+    def wait(self, job: str, seconds: float = 900) -> str:
         """The state in which a job has ended; it must within so many seconds."""
         end = time.monotonic() + seconds
-        while (state := self.state(job)) in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"):
+        while (state := self.state(job)) in UNDER_WAY:
             assert time.monotonic() < end, f"job {job} is still {state}"
             time.sleep(0.5)
         return state
 
-    def wait_until_pending(self, job: str, seconds: float = 60) -> None:
+    def wait_until_pending(self, job: str, seconds: float = 600) -> None:
         """Until a job waits in the queue."""
         end = time.monotonic() + seconds
         while (state := self.state(job)) != "PENDING":

@@ -17,7 +17,7 @@ from mtsearch.errors import RunError
 from mtsearch.search.events import Event, Reported, Retried, RunEnded, RunStarted, Started, read_events
 from tests.end_to_end.faulty import PLUGIN, SEARCH, assert_same_tables, assert_sound, write_space
 from tests.end_to_end.nodes import Network
-from tests.launching.slurm import Slurm, why_no_slurm
+from tests.launching.slurm import UNDER_WAY, Slurm, why_no_slurm
 
 pytestmark = [
     pytest.mark.slow,
@@ -88,10 +88,10 @@ def events_of(runs: Path) -> list[Event]:
     return []
 
 
-def until(what: Callable[[], bool], slurm: Slurm, runs: Path, job: str, seconds: float = 600) -> None:
+def until(what: Callable[[], bool], slurm: Slurm, runs: Path, job: str, seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not what():
-        assert slurm.state(job) in ("PENDING", "RUNNING"), said(runs, job)
+        assert slurm.state(job) in UNDER_WAY, said(runs, job)
         assert time.monotonic() < end, said(runs, job)
         time.sleep(0.2)
 
@@ -163,7 +163,7 @@ def test_a_job_that_loses_its_first_node_is_queued_again_and_goes_on(
     job = begin(slurm, launch, runs, 1)
     slurm.nodes[1].crash()  # with the driver
     try:
-        slurm.wait_until_pending(job, seconds=300)
+        slurm.wait_until_pending(job)
     finally:
         slurm.revive(1)
     assert_goes_on(slurm, runs, job, completed)
@@ -186,8 +186,8 @@ def test_a_job_at_its_time_limit_stops_in_order_and_the_same_command_finishes_th
 ) -> None:
     runs = tmp_path / "runs"
     begun = time.monotonic()
-    job = begin(slurm, launch, runs, 15, "--time", "60", "--notice", "60")
-    minutes = int((time.monotonic() - begun) / 60) + 2  # when the search got this far depends on the machine
+    job = begin(slurm, launch, runs, 10, "--time", "60", "--notice", "240")
+    minutes = int((time.monotonic() - begun) / 60) + 4  # so that notice is due, whenever the search got this far
     assert slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}").returncode == 0
     assert slurm.wait(job) == "FAILED", said(runs, job)
     assert "stopped by SIGTERM" in said(runs, job)
