@@ -53,6 +53,8 @@ _PASSING = frozenset(
         errno.ENETUNREACH,
     }
 )
+# Of plain RuntimeErrors: the CPU's allocator and CUDA's on the host, CUDA itself and NCCL, cuBLAS and cuDNN.
+_OUT_OF_MEMORY = re.compile("allocate memory|out of memory|_ALLOC_FAILED")
 _RUST_ERRNO = re.compile(r"\(os error (\d+)\)")  # safetensors and tokenizers tell no errno in any other way
 
 
@@ -93,11 +95,10 @@ def reason_of(error: BaseException) -> str:
 
 
 def _is_memory(error: BaseException) -> bool:
-    # torch's class has that name, too; CUDA's allocator on the host, and the CPU's, raise a plain RuntimeError.
     return (
         isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+        or type(error).__name__ == "OutOfMemoryError"  # torch's class has that name, too
+        or (isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None)
     )
 
 

@@ -126,8 +126,13 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         return result
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Stop the trial, if it has not stopped itself, and take another."""
+        """Stop the trial, if it has not stopped itself, and take another.
+
+        Raises:
+            RuntimeError: CUDA is broken in this process; Ray then ends it, and the trial is tried again in another.
+        """
         self._results.close()
+        _require_cuda()
         if not gc.get_freeze_count():
             gc.freeze()  # modules and data, which stay: later collections need not look through them
         self._take(new_config)
@@ -330,11 +335,28 @@ def logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
+def _require_cuda() -> None:
+    """See that CUDA works in this process, if it was used: after a kernel's error all that follows would fail, too.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RuntimeError(f"CUDA is broken since an earlier trial of this process: {reason}") from None
+
+
 def free_memory() -> None:
     """Give back what a trial has left behind in this process."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # CUDA is broken, and what broke it is told already
+            torch.cuda.empty_cache()
     with suppress(OSError, AttributeError):  # glibc's, which otherwise keeps the most that any trial ever had
         ctypes.CDLL(None).malloc_trim(0)

@@ -38,6 +38,8 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
         (MemoryError(), "memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "memory"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"), "memory"),
+        (RuntimeError("CUDA error: out of memory"), "memory"),  # of its driver: no room for another process there
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "memory"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "trial"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mtsearch.config.load import load_space
 from mtsearch.search.events import EVENTS
@@ -242,6 +243,23 @@ def test_a_worker_is_called_by_its_trial_and_how_far_that_is_and_the_actor_by_th
     trial, tasks = f"ray::{tmp_path.name} t0000", "sentiment+paraphrase+similarity"
     begun = f"{trial} {tasks}"
     assert titles == [begun, begun, f"{begun} after epoch 1", f"ray::{tmp_path.name} t0001 {tasks}"]
+
+
+def test_no_trial_follows_in_a_process_in_which_cuda_is_broken(
+    assign: Callable[..., Assignment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered\nFor debugging consider ..")
+
+    actor = Trial(config=assign().to_ray())
+    actor.step()
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.cuda, "is_initialized", lambda: True)
+        patched.setattr(torch.cuda, "empty_cache", fail)
+        patched.setattr(torch.cuda, "synchronize", fail)
+        with pytest.raises(RuntimeError, match="CUDA is broken since an earlier trial of this process: CUDA error: "):
+            actor.reset_config(replace(assign(), place="trials/t0001").to_ray())
+    actor.stop()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have ways of their own")
