@@ -125,8 +125,8 @@ class Table:
         """An Arrow table of rows given as mappings from column names to plain values; absent means null.
 
         A column of a group without a type of its own takes the type of its values: bool, int64, float64 (also
-        for integers mixed with floats) or string. Where values mix types otherwise, or are lists, the column
-        is written as strings: text as it is, the rest as JSON.
+        for integers mixed with floats) or string. Where values mix types otherwise, are lists, or integers that
+        int64 cannot hold, the column is written as strings: text as it is, the rest as JSON.
 
         Raises:
             ValueError: a column is not in the contract, or a row lacks one that may not be empty.
@@ -189,7 +189,10 @@ class Table:
 
 
 def _common_type(values: Iterable[Any]) -> pa.DataType:
-    kinds = {type(value) for value in values if value is not None}
+    values = [value for value in values if value is not None]
+    kinds = {type(value) for value in values}
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
+        return pa.string()
     if kinds == {bool}:
         return pa.bool_()
     if kinds == {int}:

@@ -350,10 +350,11 @@ class Driver:
         And the best trial of a run that pruning starts from is another one once that run goes on.
         """
         config = trial.config
-        training = {name: config["training"][name] for name in ("drop_longest", "seed")}
-        settings = json.dumps([config["augmentation"], training, config["tags"]], sort_keys=True)
-        source = config["pruning"].get("source")
-        if source is not None and found["source"] != self._sources.setdefault(source, found["source"]):
+        # A config of an older version has not all of them; data of it neither.
+        training = {name: config["training"].get(name) for name in ("drop_longest", "seed")}
+        settings = json.dumps([config.get("augmentation"), training, config.get("tags")], sort_keys=True)
+        source, there = config.get("pruning", {}).get("source"), found.get("source", "")
+        if source is not None and there != self._sources.setdefault(source, there):
             self.fault = DataError(
                 f"pruning.source: all trials must start from the same model, but {source} is another one for "
                 f"{trial.trial_id}; name a checkpoint, or start another search with --name"

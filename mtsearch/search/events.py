@@ -12,14 +12,36 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NoReturn
 
-from mtsearch.config.inside import is_inside
+from pydantic import TypeAdapter, ValidationError
+
 from mtsearch.errors import RunError
+from mtsearch.search.event_rules import (
+    Amount,
+    Config,
+    ConstraintText,
+    Count,
+    DataFound,
+    Finite,
+    Identity,
+    Inside,
+    Long,
+    Observations,
+    Offset,
+    Pid,
+    ReportValues,
+    Scores,
+    Seconds,
+    Seed,
+)
 
 __all__ = [
     "EVENTS",
@@ -51,10 +73,7 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOOK_SECONDS = 0.3  # is_locked holds the lock for far less
 _LONGEST_LINE = 100_000_000  # bytes; a hole in a file may stand for more than memory holds
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what a line that is no event raises
-
-_PATHS = ("checkpoint", "parent_checkpoint")
-_FOLDERS = ("trial_id", "parent", "replaces", "config_id")  # a folder's name is made of each
+_UNREADABLE = (ValueError, RecursionError)  # what a line that is no event raises
 
 StopStatus = Literal["completed", "pruned", "diverged", "infeasible", "failed", "interrupted"]
 RungUnit = Literal["evaluations", "examples"]
@@ -90,27 +109,27 @@ class RunStarted:
         extra_seconds_from: what ``extra_seconds`` was, in effect, when its time was last spent.
     """
 
-    time: float
-    identity: Mapping[str, Any]
-    trials: int
-    extra: int
+    time: Seconds
+    identity: Identity
+    trials: Count
+    extra: Offset
     extended: bool
-    rungs: tuple[int, ...] | None
+    rungs: tuple[Long, ...] | None
     host: str
-    pid: int
+    pid: Pid
     versions: Mapping[str, str]
     dashboard: str | None = None
     scores_own_tasks: bool = False
-    extra_seconds: float = 0.0
-    constraints: tuple[str, ...] = ()
+    extra_seconds: Finite = 0.0
+    constraints: tuple[ConstraintText, ...] = ()
     rung_unit: RungUnit = "evaluations"
     run_id: str = ""
     metric: str = "mean_score"
-    budgets: Mapping[str, float] = field(default_factory=dict)
+    budgets: Mapping[str, Finite] = field(default_factory=dict)
     command: Literal["run", "train"] = "run"
     head: str | None = None
-    extra_from: int = 0
-    extra_seconds_from: float = 0.0
+    extra_from: Offset = 0
+    extra_seconds_from: Finite = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +145,10 @@ class Imported:
         notes: what was used, what was not and why; a line each.
     """
 
-    time: float
+    time: Seconds
     source: str
     starts: Sequence[Mapping[str, Any]]
-    observations: Sequence[Mapping[str, Any]]
+    observations: Observations
     notes: Sequence[str]
 
 
@@ -155,33 +174,33 @@ class Suggested:
         replaces: the trial whose place it takes, which is thereby stopped.
     """
 
-    time: float
-    trial_id: str
-    number: int
+    time: Seconds
+    trial_id: Inside
+    number: Count
     params: Mapping[str, Any]
-    config: Mapping[str, Any]
+    config: Config
     config_hash: str
-    gpus: float
-    start: int | None
-    bracket: int = 0
-    parent: str | None = None
-    parent_checkpoint: str | None = None
-    parent_evaluation: int = 0
-    parent_seconds: float = 0.0
-    parent_examples: int = 0
-    replaces: str | None = None
+    gpus: Amount
+    start: Count | None
+    bracket: Count = 0
+    parent: Inside | None = None
+    parent_checkpoint: Inside | None = None
+    parent_evaluation: Count = 0
+    parent_seconds: Seconds = 0.0
+    parent_examples: Long = 0
+    replaces: Inside | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Infeasible:
     """A suggestion that breaks a rule across fields; it is never run. Attributes as in :class:`Suggested`."""
 
-    time: float
-    trial_id: str
-    number: int
+    time: Seconds
+    trial_id: Inside
+    number: Count
     params: Mapping[str, Any]
     reason: str
-    start: int | None
+    start: Count | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +212,9 @@ class Started:
         node: the worker's machine.
     """
 
-    time: float
-    trial_id: str
-    attempt: int
+    time: Seconds
+    trial_id: Inside
+    attempt: Count
     node: str
 
 
@@ -210,12 +229,12 @@ class Reported:
         data: for each task where its data was found and its hash; only with an attempt's first report.
     """
 
-    time: float
-    trial_id: str
-    report: Mapping[str, Any]
-    checkpoint: str | None
+    time: Seconds
+    trial_id: Inside
+    report: ReportValues
+    checkpoint: Inside | None
     precision: str
-    data: Mapping[str, Mapping[str, str]] | None
+    data: DataFound | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,11 +247,11 @@ class Retried:
         micro_batch_size: examples in one forward pass from now on, at most; None for whole batches.
     """
 
-    time: float
-    trial_id: str
-    attempt: int
+    time: Seconds
+    trial_id: Inside
+    attempt: Count
     reason: str
-    micro_batch_size: int | None
+    micro_batch_size: Count | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,8 +264,8 @@ class Stopped:
         reason: why, in words.
     """
 
-    time: float
-    trial_id: str
+    time: Seconds
+    trial_id: Inside
     status: StopStatus
     reason: str
 
@@ -260,9 +279,9 @@ class Retrained:
         checkpoint: of the new model, relative to the run folder.
     """
 
-    time: float
-    trial_id: str
-    checkpoint: str
+    time: Seconds
+    trial_id: Inside
+    checkpoint: Inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,11 +295,11 @@ class ReplicationStarted:
         pid: its process there.
     """
 
-    time: float
-    ranks: Mapping[str, int]
+    time: Seconds
+    ranks: Mapping[str, Count]
     start: str | None
     host: str
-    pid: int
+    pid: Pid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,20 +324,20 @@ class Replicated:
         may_pass: whether it failed by no fault of its own, so that whoever goes on tries it again.
     """
 
-    time: float
-    config_id: str
-    trial_id: str | None
+    time: Seconds
+    config_id: Inside
+    trial_id: Inside | None
     alone: str | None
-    config: Mapping[str, Any]
-    seed: int
-    gpus: float
+    config: Config
+    seed: Seed
+    gpus: Amount
     status: StopStatus
     reason: str
-    evaluations: int
-    best_epoch: float | None
-    seconds: float
-    dev: Mapping[str, float]
-    test: Mapping[str, float]
+    evaluations: Count
+    best_epoch: Finite | None
+    seconds: Seconds
+    dev: Scores
+    test: Scores
     without_test: str
     may_pass: bool = False
 
@@ -331,7 +350,7 @@ class Warned:
         text: what, in words.
     """
 
-    time: float
+    time: Seconds
     text: str
 
 
@@ -344,7 +363,7 @@ class RunEnded:
         is_finished: whether nothing is left to go on with; None from a version that did not say.
     """
 
-    time: float
+    time: Seconds
     reason: str
     is_finished: bool | None = None
 
@@ -402,23 +421,111 @@ def _plain(value: Any) -> Any:
 
 
 def _from_line(line: bytes) -> Event:
-    values = json.loads(line)
-    kind = _KINDS[values.pop("event")]
-    if kind is RunStarted:
-        values |= {name: tuple(values[name]) for name in ("rungs", "constraints") if values.get(name) is not None}
-    for name in (*_FOLDERS, *_PATHS):
-        if (value := values.get(name)) is not None and not is_inside(value):
-            raise ValueError(f"{name} must stay in the run folder, but is {value!r}")
-    for name in ("attempt", "seed"):
-        if not isinstance(values.get(name, 0), int):
-            raise ValueError(f"{name} must be an integer, but is {values[name]!r}")
-    return kind(**values)
+    values = json.loads(line, parse_constant=_no_number)
+    if b"\\ud" in line:  # half a character, as of a file name that is no text, can be written nowhere else
+        values = json.loads(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace"))
+    name = values.pop("event", None) if isinstance(values, dict) else None
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"event must be one of {', '.join(_KINDS)}, but is {name!r}")
+    known = {f.name for f in fields(_KINDS[name])}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"{name} has no field {unknown[0]!r}")
+    return _reader_of(name).validate_python(values)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"a number must be finite, but one is {text}")
+
+
+@cache
+def _reader_of(name: str) -> TypeAdapter[Event]:
+    return TypeAdapter(_KINDS[name])
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with a line, in one."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    found = "" if first["type"] in ("missing", "value_error") else f", but got {repr(first['input'])[:80]}"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{found}"
+
+
+class _Order:
+    """What must have happened before an event can: on that the state of a search stands."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self._tasks: dict[str, Collection[str]] = {}  # of each trial
+        self._evaluations: Counter[str] = Counter()  # the last of each trial that was told
+        self._ended: set[str] = set()
+
+    def check(self, event: Event) -> None:
+        """Take in the next event.
+
+        Raises:
+            ValueError: it cannot be the next.
+        """
+        if not self._has_begun and not isinstance(event, RunStarted):
+            raise ValueError("the first event must be run_started")
+        self._has_begun = True
+        match event:
+            case Suggested() | Infeasible():
+                self._proposed(event)
+            case Started() | Reported() | Retried() | Stopped():
+                self._told(event)
+            case Retrained() | Replicated() if event.trial_id is not None:
+                self._require(event.trial_id)
+
+    def _require(self, trial_id: str) -> None:
+        if trial_id not in self._tasks:
+            raise ValueError(f"{trial_id} must have been suggested before")
+
+    def _proposed(self, event: Suggested | Infeasible) -> None:
+        if event.number != len(self._tasks):
+            raise ValueError(f"number must be {len(self._tasks)}, the trials before it, but is {event.number}")
+        if event.trial_id in self._tasks:
+            raise ValueError(f"{event.trial_id} must be new, but was suggested before")
+        if isinstance(event, Infeasible):
+            self._tasks[event.trial_id] = ()
+            self._ended.add(event.trial_id)
+            return
+        for other in filter(None, (event.parent, event.replaces)):
+            self._require(other)
+        self._tasks[event.trial_id] = event.config["tasks"].keys()
+
+    def _told(self, event: Started | Reported | Retried | Stopped) -> None:
+        trial_id = event.trial_id
+        self._require(trial_id)
+        if trial_id in self._ended:
+            raise ValueError(f"{trial_id} must still run, but has ended before")
+        if isinstance(event, Stopped) and event.status != "interrupted":
+            self._ended.add(trial_id)
+        if not isinstance(event, Reported):
+            return
+        last, evaluation = self._evaluations[trial_id], event.report["evaluation"]
+        if evaluation <= last:
+            raise ValueError(f"report.evaluation must be above {last}, the last of {trial_id}, but is {evaluation}")
+        self._evaluations[trial_id] = evaluation
+        if strange := sorted((event.data or {}).keys() - self._tasks[trial_id]):
+            raise ValueError(f"data must be of tasks of {trial_id}, but {strange[0]!r} is none")
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file; of one that is longer than any event, parts."""
     while line := file.readline(_LONGEST_LINE):
         yield line
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path}: a run folder must hold its events, but they have gone: its driver was refused before the first, "
+            "and says why where it was started, or somebody deleted them"
+        ) from error
 
 
 class EventReader:
@@ -432,25 +539,29 @@ class EventReader:
         self._path = folder / EVENTS
         self._position = 0
         self._num_read = 0
+        self._order = _Order()
 
     def new(self) -> Iterator[Event]:
         """The events since those that were given before, oldest first; a torn last line is left for later.
 
         Raises:
-            RunError: a line is not an event that this version knows.
+            RunError: a line is not an event that this version knows, or the file has gone.
         """
-        with self._path.open("rb") as file:
+        with _opened(self._path) as file:
             file.seek(self._position)
             for line in _lines(file):
                 try:
                     event = _from_line(line)
+                    if line.endswith(b"\n"):
+                        self._order.check(event)
                 except _UNREADABLE as error:
                     is_torn = not line.endswith(b"\n") or isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
                     if is_torn and file.read(1) == b"":
                         return
                     raise RunError(
-                        f"{self._path}:{self._num_read + 1}: every line must be an event of mtsearch, but reading this "
-                        f"one gave {type(error).__name__}: {error}; it was damaged, or a newer mtsearch wrote it"
+                        f"{self._path}:{self._num_read + 1}: every line must be an event of mtsearch that can follow "
+                        f"those before it, but of this one: {_told(error)}; it was damaged or changed, or a newer "
+                        "mtsearch wrote it: put back a copy, or install that version"
                     ) from error
                 if not line.endswith(b"\n"):
                     return
@@ -469,8 +580,12 @@ def read_events(folder: Path) -> Iterator[Event]:
 
 
 def is_locked(folder: Path) -> bool | None:
-    """Whether a driver holds a run folder's events, on whichever machine; None where the file system has no locks."""
-    with (folder / EVENTS).open("rb") as file:
+    """Whether a driver holds a run folder's events, on whichever machine; None where the file system has no locks.
+
+    Raises:
+        RunError: the file has gone.
+    """
+    with _opened(folder / EVENTS) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
@@ -481,6 +596,8 @@ def is_locked(folder: Path) -> bool | None:
 class EventLog:
     """A run folder's events, opened to write: no other process can meanwhile, and a crash frees it.
 
+    Closed before its first event it leaves nothing behind that it has made.
+
     Args:
         folder: the run folder; made if it is not there.
 
@@ -490,14 +607,21 @@ class EventLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / EVENTS
+        self._open(folder)
+        if not os.fstat(self._file).st_nlink:  # who had it was refused, and has taken it away
+            os.close(self._file)
+            self._open(folder)
+        self._cut_torn_line()
+
+    def _open(self, folder: Path) -> None:
         try:
+            self._made = [path for path in (self._path, folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RunError(f"{folder}: the run folder must be writable, but got: {error.strerror}") from error
         try:
             self._lock(folder)
-            self._cut_torn_line()
         except BaseException:
             os.close(self._file)
             raise
@@ -573,4 +697,14 @@ class EventLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._path in self._made and not os.fstat(self._file).st_size:
+            with suppress(OSError):  # another run is beside it
+                self._take_away()
         os.close(self._file)
+
+    def _take_away(self) -> None:
+        """Delete what was made for events that never came, unless there is something else in it by now."""
+        if [path.name for path in self._path.parent.iterdir()] == [EVENTS]:
+            self._path.unlink()
+            for folder in self._made[1:]:
+                folder.rmdir()

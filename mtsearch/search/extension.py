@@ -86,6 +86,7 @@ def extension_of(space: SearchSpace, folder: Path, state: RunState, request: Req
         extension = Extension(extra=request.trials, extended=request.trials > 0)
         return _longer(extension, space, folder, state, request.seconds)
     _refuse_other_space(space, folder, state)
+    _refuse_other_points(space, folder, state)
     state.target = space.num_trials(state.extra)
     was_finished = is_finished(state, space)
     if was_finished:
@@ -146,6 +147,22 @@ def _refuse_other_space(space: SearchSpace, folder: Path, state: RunState) -> No
             f"{folder}: a run folder belongs to one space, but this one differs from the one it was made for: {shown}; "
             f"choose another --name, with --from {folder} to start from what this one found"
         )
+
+
+def _refuse_other_points(space: SearchSpace, folder: Path, state: RunState) -> None:
+    """The search algorithm can be told of no other points than the space has."""
+    domains = {dimension.name: dimension.domain for dimension in space.dimensions()}
+    points = {trial.trial_id: trial.params for trial in state.trials.values()}
+    if state.imported is not None:
+        points |= {f"imported {one['trial_id']}": one["params"] for one in state.imported.observations}
+    for trial_id, params in points.items():
+        for name, value in params.items():
+            problem = domains[name].problem(value) if name in domains else "is no dimension of its space"
+            if problem is not None:
+                raise RunError(
+                    f"{folder / EVENTS}: params of {trial_id}: {name}: {problem}; the file was changed: put back a "
+                    "copy, or begin another with --name"
+                )
 
 
 def _refuse_finished(space: SearchSpace, folder: Path, state: RunState, request: Request) -> None:

@@ -66,6 +66,7 @@ def test_a_table_without_rows_has_the_columns_of_the_contract() -> None:
         (["auto", 8, 0.5], pa.string(), ["auto", "8", "0.5"]),
         ([True, 1, None], pa.string(), ["true", "1", None]),
         ([[256, 64], [], None], pa.string(), ["[256, 64]", "[]", None]),
+        ([1, 10**30, 0.5], pa.string(), ["1", "1" + "0" * 30, "0.5"]),
     ],
 )
 def test_a_config_column_takes_the_type_of_its_values(

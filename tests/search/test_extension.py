@@ -200,3 +200,17 @@ def test_what_is_no_run_or_a_finished_one_is_refused_by_itself(
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RunError, match="holds something else"):
         refuse_run(space, tmp_path, Request())
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [({"optimizer.mood": 1}, "optimizer.mood: is no dimension"), ({"optimizer.lr": 5.0}, "optimizer.lr: must be in")],
+)
+def test_a_trial_at_a_point_that_its_space_does_not_have_is_refused(
+    history: Callable[..., History], params: dict[str, Any], told: str
+) -> None:
+    run = history()
+    run.take_up()
+    run.story.suggested(0, params=params)
+    with pytest.raises(RunError, match=rf"events.jsonl: params of t0000: {told}"):
+        run.take_up()

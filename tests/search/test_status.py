@@ -17,6 +17,7 @@ import pytest
 from mtsearch.errors import RunError
 from mtsearch.search import status as status_module
 from mtsearch.search.events import EVENTS, Event, EventLog, RunEnded, RunStarted
+from mtsearch.search.observer import Observers
 from mtsearch.search.state import RunState
 from mtsearch.search.status import follow, look, stop
 from mtsearch.search.stopping import STOP_REQUEST, ask_to_stop, stop_requests
@@ -120,12 +121,19 @@ def test_of_another_machine_without_a_lock_only_the_last_event_tells(tmp_path: P
 
 
 def test_a_run_without_events_yet_is_starting_or_was_never_begun(tmp_path: Path) -> None:
+    (tmp_path / EVENTS).touch()  # as older versions left it
     with EventLog(tmp_path):
         starting = look(tmp_path)
     never = look(tmp_path)
     assert (starting.presence, never.presence) == ("running", "gone")
     assert never.host is never.last_event_at is None
     assert never.best == never.open_trials == ()
+
+
+def test_who_follows_a_run_whose_driver_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / EVENTS).touch()
+    with pytest.raises(RunError, match="they have gone: its driver was refused before the first"):
+        follow(tmp_path, Observers(), lambda state: (tmp_path / EVENTS).unlink())
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
