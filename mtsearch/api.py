@@ -260,6 +260,7 @@ def train(
     from mtsearch.search.extension import Request, refuse_run
     from mtsearch.search.tuner import run_search
     from mtsearch.training.place import Place
+    from mtsearch.training.precision import check_precision
     from mtsearch.training.preflight import preflight
     from mtsearch.training.report import Objective
 
@@ -282,8 +283,8 @@ def train(
     folder = run_folder(runs, loaded.name if name is None else name)
     refuse_run(one, folder, Request(in_process=True))
     root = data_folder(data)
-    place = Place(None, root, device="cuda" if resources.gpus else "cpu")
-    hashes = preflight([single], place, objective, say or _unheard)
+    check_precision(single.training.precision, "cuda" if resources.gpus else "cpu")
+    hashes = preflight([single], Place(None, root), objective, say or _unheard)
     return run_search(
         one,
         folder,

@@ -28,6 +28,7 @@ from mtsearch.search.checkup import versions
 from mtsearch.search.cluster import has_room
 from mtsearch.search.driver import Footprint
 from mtsearch.training.place import Place
+from mtsearch.training.precision import check_precision
 from mtsearch.training.preflight import DataHashes, preflight
 from mtsearch.training.report import Objective
 
@@ -89,8 +90,11 @@ class Readiness:
             footprint: of a trial.
 
         Raises:
-            ResourceError: a node lacks something, or does not answer.
+            ResourceError: trials have no GPU, but a precision that needs one; or a node lacks something, or does not
+                answer.
         """
+        for config in self.configs:
+            check_precision(config.training.precision, _device(footprint))
         here = ray.get_runtime_context().get_node_id()
         others = [
             node
@@ -120,8 +124,12 @@ class Readiness:
             data_root=str(self.data_root.absolute()) if self.data_root else None,
             data_hashes=self.data_hashes,
             objective=self.objective,
-            device="cuda" if footprint.gpus else "cpu",
+            device=_device(footprint),
         )
+
+
+def _device(footprint: Footprint) -> Literal["cpu", "cuda"]:
+    return "cuda" if footprint.gpus else "cpu"
 
 
 def lacks(needs: Needs) -> str:

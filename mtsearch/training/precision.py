@@ -12,9 +12,21 @@ from accelerate.state import AcceleratorState
 from mtsearch.errors import ResourceError
 from mtsearch.training.place import Place
 
-__all__ = ["OneCpu", "build_accelerator", "choose_precision"]
+__all__ = ["OneCpu", "build_accelerator", "check_precision", "choose_precision"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def check_precision(asked: Literal["auto", "fp32", "bf16", "fp16"], device: str) -> None:
+    """Whether trials on such a device can have it; nothing is asked of the device itself.
+
+    Raises:
+        ResourceError: fp16 without a GPU, which no kernel there supports well.
+    """
+    if asked == "fp16" and device == "cpu":
+        raise ResourceError(
+            "training.precision: fp16 needs a GPU, but the trial runs on the CPU; choose auto, bf16 or fp32"
+        )
 
 
 def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"], device: str) -> Precision:
@@ -24,14 +36,11 @@ def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"], device: str
     1.4 times as fast. Where bf16 is emulated it would be slower than fp32.
 
     Raises:
-        ResourceError: fp16 without a GPU, which no kernel there supports well.
+        ResourceError: as :func:`check_precision`.
     """
+    check_precision(asked, device)
     if asked == "auto":
         return "bf16" if _multiplies_bf16(device) else "fp32"
-    if asked == "fp16" and device == "cpu":
-        raise ResourceError(
-            "training.precision: fp16 needs a GPU, but the trial runs on the CPU; choose auto, bf16 or fp32"
-        )
     return asked
 
 

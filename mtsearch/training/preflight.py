@@ -20,7 +20,6 @@ from mtsearch.schedules import Plateau
 from mtsearch.training.assembly import check_rereading
 from mtsearch.training.parts import TaskParts, check_objective, load_tasks, plan_training
 from mtsearch.training.place import Place
-from mtsearch.training.precision import choose_precision
 from mtsearch.training.report import Objective
 from mtsearch.training.source import check_source
 from mtsearch.training.tagging import TrialTags
@@ -43,7 +42,7 @@ def preflight(
 
     Args:
         configs: trials between which encoders, tasks and their data may differ.
-        place: where the data is, and on what the trials will run.
+        place: where the data is.
         objective: what is searched for.
         say: told a line for each encoder and each data set: which it is, where it was found, what is odd about it;
             one for what a trial makes of a training split; and one for how much an extension adds to the encoder.
@@ -56,7 +55,6 @@ def preflight(
             would leave nothing.
         DataError: a data set that is missing or broken.
         EncoderError: an encoder that is missing or damaged, or cannot do what is asked of it.
-        ResourceError: a precision that the device does not have.
         RunError: a trained model to start from that is missing, or of other tasks.
     """
     hashes: DataHashes = {}
@@ -65,7 +63,6 @@ def preflight(
     extended: dict[tuple[str, ...], _Extended] = {}
     for config in configs:
         check_objective(config, objective)
-        choose_precision(config.training.precision, place.device)
         asked_encoder = (
             config.encoder.model_dump_json(include={"model", "revision", "max_length"}),
             *config.tasks,

@@ -106,7 +106,9 @@ class TrainedModel:
         if beside_a_trial:
             self.accelerator = OneCpu()
         else:
-            precision = choose_precision(self.config.training.precision, device)
+            asked = self.config.training.precision
+            # What was trained on a GPU may be used where there is none.
+            precision = choose_precision("fp32" if (asked, device) == ("fp16", "cpu") else asked, device)
             self.accelerator = build_accelerator(precision, Place(None, None, device=device))
         if exported:
             source = encoder_source(folder, description)

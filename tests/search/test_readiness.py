@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from mtsearch.config.trial import TrialConfig
+from mtsearch.errors import ResourceError
 from mtsearch.search.checkup import versions
-from mtsearch.search.readiness import Needs, lacks
+from mtsearch.search.driver import Footprint
+from mtsearch.search.readiness import Needs, Readiness, lacks
 from mtsearch.training.place import Place
 from mtsearch.training.preflight import preflight
 from mtsearch.training.report import Objective
@@ -40,6 +44,28 @@ def needs(tmp_path: Path, tiny_config: Callable[..., dict[str, Any]], tiny_data:
         objective=Objective(),
         device="cpu",
     )
+
+
+def test_fp16_is_refused_where_trials_have_no_gpu_whatever_the_driver_has(
+    tmp_path: Path,
+    tiny_config: Callable[..., dict[str, Any]],
+    tiny_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = TrialConfig.model_validate(tiny_config(training={"precision": "fp16"}))
+    hashes = preflight([config], Place(None, tiny_data), Objective(), lambda line: None)
+    readiness = Readiness([config], tiny_data, hashes, Objective(), lambda line: None)
+    with pytest.raises(ResourceError, match=r"training\.precision: fp16 needs a GPU"):
+        readiness.check(tmp_path, Footprint(cpus=1, gpus=0.0, concurrency=1))
+    alone = SimpleNamespace(nodes=list, get_runtime_context=lambda: SimpleNamespace(get_node_id=lambda: "here"))
+    monkeypatch.setattr("mtsearch.search.readiness.ray", alone)
+    readiness.check(tmp_path, Footprint(cpus=1, gpus=0.5, concurrency=1))
+
+
+def test_what_reads_data_on_a_node_does_not_mind_fp16(needs: Needs) -> None:
+    (config,) = (json.loads(config) for config in needs.configs)
+    in_fp16 = {**config, "training": {**config["training"], "precision": "fp16"}}
+    assert lacks(replace(needs, configs=(json.dumps(in_fp16),))) == ""
 
 
 def test_a_machine_that_has_everything_lacks_nothing(needs: Needs) -> None:

@@ -67,6 +67,16 @@ def test_a_checkpoint_runs_no_code_that_it_names(trained: tuple[Path, Report], t
     assert not (tmp_path / "ran").exists()
 
 
+def test_what_was_trained_in_fp16_is_of_use_without_a_gpu(trained: tuple[Path, Report], tmp_path: Path) -> None:
+    shutil.copytree(trained[0], tmp_path / "model")
+    description = json.loads((tmp_path / "model/model.json").read_text(encoding="utf-8"))
+    description["config"]["training"]["precision"] = "fp16"
+    (tmp_path / "model/model.json").write_text(json.dumps(description), encoding="utf-8")
+    model = TrainedModel(tmp_path / "model", "cpu")
+    assert model.accelerator.mixed_precision == "no"
+    assert len(model.predict("sentiment", ["a fine film"])) == 1
+
+
 def test_no_texts_give_no_predictions(trained: tuple[Path, Report]) -> None:
     assert TrainedModel(trained[0]).predict("sentiment", []) == []
 
