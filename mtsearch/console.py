@@ -200,7 +200,7 @@ class Watch:
         self._undrawn = state if is_too_often else None
         if is_too_often:
             return
-        live.update(Group(self._headline(state), _trial_table(state, self._params)))
+        live.update(Group(self._headline(state), _trial_table(state, self._params, self._console.width)))
         self._drawing_seconds += time.monotonic() - begun
 
     def _say_dashboard(self, event: RunStarted) -> None:
@@ -241,26 +241,47 @@ class _Headline:
         return Text(f"{duration(time.monotonic() - self.begun)} · {self.text}", style="bold")
 
 
-def _trial_table(state: RunState, num_params: int) -> Table:
+def fitted_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], width: int, num_whole: int) -> Table:
+    """A table of trials with as many of its columns as there is room for.
+
+    Args:
+        columns: what they are called.
+        rows: their cells.
+        width: how many characters a line has.
+        num_whole: so many columns, the first ones, are there in any case.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
+    room = width + 2  # the last column needs no gap
+    for i, name in enumerate(columns):
+        room -= max(len(name), *(len(row[i]) for row in rows), 0) + 2
+        if room >= 0 or i < num_whole:
+            table.add_column(name, no_wrap=True, justify="left" if name in ("trial", "status") else "right")
+    for row in rows:
+        table.add_row(*row[: len(table.columns)])
+    return table
+
+
+def _trial_table(state: RunState, num_params: int, width: int) -> Table:
     names = _varied(state)[:num_params]
     tasks = _task_metrics(state)
-    for column in ("trial", "status", "epoch", "best", *tasks, *(name.rsplit(".", 1)[-1] for name in names)):
-        table.add_column(column, no_wrap=True, justify="left" if column in ("trial", "status") else "right")
+    columns = ["trial", "status", "epoch", "best", *tasks, *(name.rsplit(".", 1)[-1] for name in names)]
+    rows: list[list[str | Text]] = []
     rankings = state.rankings()
     ranked = rankings[0] if len(rankings) == 1 else [ranking[0] for ranking in rankings]
     others = [trial for trial in state.open if trial.best_score is None]
     for trial in [*ranked[: _ROWS - len(others)], *others]:
         score = "" if trial.best_score is None else f"{trial.best_score:.4f}"
-        table.add_row(
-            trial.trial_id,
-            Text(trial.status, style=_COLOURS.get(trial.status, "")),
-            "" if trial.epoch is None else f"{trial.epoch:g}",
-            score,
-            *(f"{trial.best_scores[name]:.3f}" if name in trial.best_scores else "" for name in tasks),
-            *(number(trial.params[name]) if name in trial.params else "" for name in names),
+        rows.append(
+            [
+                trial.trial_id,
+                Text(trial.status, style=_COLOURS.get(trial.status, "")),
+                "" if trial.epoch is None else f"{trial.epoch:g}",
+                score,
+                *(f"{trial.best_scores[name]:.3f}" if name in trial.best_scores else "" for name in tasks),
+                *(number(trial.params[name]) if name in trial.params else "" for name in names),
+            ]
         )
-    return table
+    return fitted_table(columns, rows, width, num_whole=4)
 
 
 def _varied(state: RunState) -> list[str]:

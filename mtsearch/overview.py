@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from mtsearch.console import dashboard_text, duration, measured, number, print_pairs
+from mtsearch.console import dashboard_text, duration, fitted_table, measured, number, print_pairs
 from mtsearch.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _moment(seconds: float) -> str:
 def print_top(
     console: Terminal, rows: Sequence[Mapping[Any, Any]], metric: str, shown: Sequence[str], varied: Sequence[str]
 ) -> None:
-    """A table of trials, best first; in a terminal with as many of what varies as there is room for.
+    """A table of trials, best first; in a terminal with as many of its columns as there is room for.
 
     Args:
         console: where to.
@@ -160,30 +159,29 @@ def print_top(
         shown: further metrics, ``task.metric``.
         varied: columns of the table in which trials differ.
     """
-    columns = [
-        ("#", [str(row["rank"]) for row in rows]),
-        ("trial", [row["trial_id"] for row in rows]),
-        ("status", [row["status"] for row in rows]),
-        ("epoch", [_cell(row["best/epoch"], "g") for row in rows]),
-        (metric, [_cell(row.get(f"best/{metric}", row["score"]), ".4f") for row in rows]),
-        *((name, [_cell(row.get(f"best/{name}"), ".4f") for row in rows]) for name in shown if name != metric),
-        *((name.removeprefix("config/"), [_cell(row[name]) for row in rows]) for name in varied),
+    further = [name for name in shown if name != metric]
+    columns = ["#", "trial", "status", "epoch", metric, *further, *(name.removeprefix("config/") for name in varied)]
+    cells = [
+        [
+            str(row["rank"]),
+            row["trial_id"],
+            row["status"],
+            _cell(row["best/epoch"], "g"),
+            _cell(row.get(f"best/{metric}", row["score"]), ".4f"),
+            *(_cell(row.get(f"best/{name}"), ".4f") for name in further),
+            *(_cell(row[name]) for name in varied),
+        ]
+        for row in rows
     ]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    room, num_left_out = console.width if console.is_terminal else sys.maxsize, 0
-    for i, (name, cells) in enumerate(columns):
-        room -= max(map(len, (name, *cells))) + 2
-        if room < -2 and i >= len(columns) - len(varied):
-            num_left_out += 1
-            continue
-        table.add_column(name, no_wrap=True, justify="left" if name in ("trial", "status") else "right")
-    kept = range(len(table.columns))
-    for i in range(len(rows)):
-        table.add_row(*(Text(columns[k][1][i]) for k in kept))
-    wide = console if console.is_terminal else Terminal(file=console.file, width=10_000)
-    wide.print(table)
-    if num_left_out:
-        print_pairs(console, [("left out", f"{num_left_out} more that vary; a wider terminal, or a file, has them")])
+    lines = [[Text(cell) for cell in line] for line in cells]
+    if not console.is_terminal:
+        Terminal(file=console.file, width=10_000).print(fitted_table(columns, lines, 10_000, len(columns)))
+        return
+    table = fitted_table(columns, lines, console.width, num_whole=5)
+    console.print(table)
+    if num_left_out := len(columns) - len(table.columns):
+        columns_of = f"{num_left_out} more column{'s' * (num_left_out != 1)}"
+        print_pairs(console, [("left out", f"{columns_of}; a wider terminal, or a file, has them")])
 
 
 def _cell(value: Any, form: str = "") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from mtsearch.console import Watch, duration, grid_text, measured, number, objective_text, print_outcome, size
 from mtsearch.search.events import Event, Reported, RunStarted
@@ -76,6 +77,17 @@ def test_a_terminal_shows_progress_best_rungs_and_rows() -> None:
     for part in ("2 of 3 trials done", "1 open", "to go", "best 0.7500 (t0000)", "past the rungs: 1 at 1, 0 at 3"):
         assert part in shown
     assert shown.index("best 0.7500") < shown.index("pruned")
+
+
+def test_a_narrow_terminal_shows_whole_columns_alone() -> None:
+    params = {"optimizer.weight_decay": 0.125, "encoder.attention_dropout": 0.25}
+    told = Story().begun(trials=1).suggested(0, params=params).started(0).reported(0, 1, 0.5).events
+    out = io.StringIO()
+    with Watch(Terminal(file=out, force_terminal=True, width=70)) as watch:
+        follow(watch, told)
+    last = Text.from_ansi(out.getvalue().split("1 open")[-1]).plain.splitlines()
+    assert "trial  status   epoch    best  sentiment.accuracy  weight_decay" in last
+    assert "t0000  running      1  0.5000               0.500         0.125" in last
 
 
 def sets_of_tasks() -> list[Event]:

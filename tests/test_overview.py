@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from mtsearch.overview import print_status, print_top
 from mtsearch.search.status import BestTrial, Budget, OpenTrial, RunStatus
@@ -167,7 +168,8 @@ def top(metric: str, **console: Any) -> list[str]:
         ("a.accuracy", "b.f1"),
         ("config/optimizer.lr", "config/optimizer.rho"),
     )
-    return [" ".join(text.split()) for text in out.getvalue().splitlines()]
+    plain = Text.from_ansi(out.getvalue()).plain
+    return [" ".join(text.split()) for text in plain.splitlines()]
 
 
 def test_the_best_trials_are_a_table_that_a_file_gets_whole() -> None:
@@ -182,7 +184,18 @@ def test_another_metric_stands_first_and_once() -> None:
     assert top("a.accuracy", width=200)[0].startswith("# trial status epoch a.accuracy b.f1 optimizer.lr")
 
 
-def test_a_narrow_terminal_leaves_out_what_varies_and_says_so() -> None:
-    shown = top("mean_score", width=60, force_terminal=True)
-    assert "optimizer.lr" not in shown[0]
-    assert "2 more that vary; a wider terminal, or a file, has them" in shown[-1]
+@pytest.mark.parametrize(
+    ("width", "columns", "left_out"),
+    [
+        (60, "# trial status epoch mean_score a.accuracy b.f1", "2 more columns"),
+        (59, "# trial status epoch mean_score a.accuracy b.f1", "2 more columns"),
+        (50, "# trial status epoch mean_score a.accuracy", "3 more columns"),
+        (40, "# trial status epoch mean_score", "4 more columns"),
+        (70, "# trial status epoch mean_score a.accuracy b.f1 optimizer.lr", "1 more column"),
+    ],
+)
+def test_a_narrow_terminal_leaves_out_whole_columns_and_says_so(width: int, columns: str, left_out: str) -> None:
+    shown = top("mean_score", width=width, force_terminal=True)
+    assert shown[0] == columns
+    assert shown[1].startswith("1 t0001 completed 2 1.0000")
+    assert shown[-1] == f"left out {left_out}; a wider terminal, or a file, has them"
