@@ -55,3 +55,19 @@ def test_the_page_of_keys_is_what_the_schema_says() -> None:
     text = space_page.PAGE.read_text(encoding="utf-8")
     assert space_page.page(text) == text, "python docs/space.py writes it anew"
     assert [keyword for keyword in KEYWORDS if f"`{{{keyword}: " not in text] == []
+
+
+@pytest.mark.parametrize("document", ["RELIABILITY.md", "SECURITY.md"])
+def test_every_test_that_a_promise_names_is_there(document: str) -> None:
+    there = {
+        name
+        for path in (ROOT / "tests").glob("**/test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    tables = re.findall(r"^\|.*\| tests?\b.*\|\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    cells = [row.split("|")[-2] for table in tables for row in table.splitlines()]
+    named = [name for cell in cells for name in re.findall(r"`((?:\.\.)?[a-z]+_[a-z_]+(?:\.\.)?)`", cell)]
+    patterns = ["test_" + name.replace("..", ".*") for name in named]
+    assert len(patterns) > 10
+    assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in there)] == []
