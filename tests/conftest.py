@@ -208,7 +208,7 @@ def ray_session(_own_cache: None) -> Iterator[None]:
     os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing is written into the home folder, and no one else is let in
     quiet = {"OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     os.environ.update(quiet)
-    os.environ["RAY_metrics_report_interval_ms"] = "2000"  # else gauges are waited for
+    os.environ.update({"RAY_metrics_report_interval_ms": "2000"})  # else gauges are waited for
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
     yield
     ray.shutdown()
