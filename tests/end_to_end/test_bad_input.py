@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import mtsearch
 from tests.end_to_end.conftest import Cli, Said, WriteSpace
 
 BASE = """\
@@ -201,12 +204,21 @@ def test_a_name_that_would_leave_the_runs(cli: Cli, write_space: WriteSpace, nam
     refused(cli("train", write_space(), "--name", name), "--name: must be a plain name")
 
 
+@pytest.fixture(scope="module")
+def trained(
+    tiny_config: Callable[..., dict[str, Any]], tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a finished run."""
+    config = tiny_config(training={"epochs": 1})
+    return mtsearch.train(config, data=tiny_data, runs=tmp_path_factory.mktemp("trained")).folder
+
+
 class TestAnExistingRun:
     @pytest.fixture
-    def finished(self, cli: Cli, write_space: WriteSpace, tiny_data: Path) -> Path:
-        space = write_space(training={"epochs": 1})
-        assert cli("train", space, "--data", tiny_data).code == 0
-        return space
+    def finished(self, trained: Path, write_space: WriteSpace, tmp_path: Path) -> Path:
+        """The space of a finished run, a copy of which is there."""
+        shutil.copytree(trained, tmp_path / "runs/tiny")
+        return write_space(training={"epochs": 1})
 
     def test_a_finished_run_is_not_run_again(self, cli: Cli, finished: Path, tiny_data: Path, tmp_path: Path) -> None:
         events = (tmp_path / "runs/tiny/events.jsonl").read_bytes()
