@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,8 @@ _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # no pickled weights,
 _DROPOUT = ("hidden_dropout_prob", "hidden_dropout", "dropout", "embedding_dropout", "mlp_dropout", "resid_pdrop")
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
 
+_MOST_LABELS = 1_000_000
+_MOST_LAYERS = 1_000  # of no weights at all they would still take minutes to make
 _OWN_ATTENTIONS = (None, "eager", "sdpa", "flex_attention")
 
 # Load reports and progress bars of every trial would drown everything else.
@@ -120,11 +123,7 @@ def load_encoder(source: EncoderSource, settings: Encoder) -> nn.Module:
         EncoderError: the folder or hub model cannot be read, its weights are damaged or incomplete, or it has
             no dropout of the kind that is configured.
     """
-    try:
-        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
-    except Exception as error:
-        raise _unusable(source.name, source.origin, "config.json", error) from error
-    _refuse_code(config, source)
+    config = _read_config(source)
     longest = getattr(config, "max_position_embeddings", None) or settings.max_length
     if settings.max_length > longest:
         raise EncoderError(
@@ -152,20 +151,76 @@ def build_encoder(source: EncoderSource) -> nn.Module:
     Raises:
         EncoderError: the configuration is missing, or of no encoder.
     """
+    config = _read_config(source)
+    config.dtype = torch.float32
     try:
-        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
-        _refuse_code(config, source)
-        config.dtype = torch.float32
         try:
             return AutoModel.from_config(config, add_pooling_layer=False)  # type: ignore[no-any-return]
         except TypeError as error:  # as in load_encoder
             if "add_pooling_layer" not in str(error):
                 raise
             return AutoModel.from_config(config)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise _unusable(source.name, source.origin, "config.json", error) from error
+
+
+def _read_config(source: EncoderSource) -> PretrainedConfig:
+    """What config.json says.
+
+    Raises:
+        EncoderError: it cannot be read, brings code, or is of an encoder that this machine has no room for.
+    """
+    try:
+        plain = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+        _refuse_above("num_labels", _size(plain.get("num_labels")), _MOST_LABELS, source)  # a name is made for each
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
     except EncoderError:
         raise
     except Exception as error:
         raise _unusable(source.name, source.origin, "config.json", error) from error
+    for part in _parts(config):
+        _refuse_code(part, source)
+        _refuse_size(part, source)
+    return config
+
+
+def _parts(config: PretrainedConfig) -> list[PretrainedConfig]:
+    return [config, *(getattr(config, name) for name in config.sub_configs)]
+
+
+def _size(value: object) -> int:
+    """A number of a config; 0 for what is none."""
+    return value if isinstance(value, int) else 0
+
+
+def _refuse_above(name: str, found: int, most: int, source: EncoderSource) -> None:
+    if found > most:
+        raise EncoderError(
+            f"encoder.model: the config.json of {source.name!r} must have {name} of at most {most:,}, but has "
+            f"{found:,}; check the folder, or fetch the model again"
+        )
+
+
+def _refuse_size(config: PretrainedConfig, source: EncoderSource) -> None:
+    """Building what has no room would take minutes, and then the memory of everything else on the machine."""
+
+    def size(*names: str) -> int:
+        return max(_size(getattr(config, name, None)) for name in names)
+
+    _refuse_above("num_hidden_layers", size("num_hidden_layers"), _MOST_LAYERS, source)
+    hidden, layers = size("hidden_size"), size("num_hidden_groups") or size("num_hidden_layers")
+    rows = size("vocab_size") + size("type_vocab_size")
+    if not any(getattr(config, name, None) for name in ("rope_theta", "rope_parameters", "rope_scaling")):
+        rows += size("max_position_embeddings")  # rotary positions have no weights
+    feed_forward = size("intermediate_size", "hidden_dim", "d_ff")
+    weights = rows * (size("embedding_size") or hidden) + layers * hidden * (hidden + 2 * feed_forward)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 4 * weights > memory:
+        raise EncoderError(
+            f"encoder.model: the weights of {source.name!r} must find room in memory, {memory / 2**30:,.0f} GiB here, "
+            f"but its config.json ({layers:,} layers of {hidden:,}, a vocabulary of {size('vocab_size'):,}) asks for "
+            f"{4 * weights / 2**30:,.0f} GiB or more; choose a smaller model, or check the folder"
+        )
 
 
 def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options: Any) -> nn.Module:
@@ -189,18 +244,17 @@ def _from_pretrained(source: EncoderSource, config: PretrainedConfig, **options:
 
 def _refuse_code(config: PretrainedConfig, source: EncoderSource) -> None:
     """Of any attention but torch's own, and of quantized weights, transformers may fetch the code from the hub."""
-    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
-        attention = getattr(part, "_attn_implementation", None)
-        if attention not in _OWN_ATTENTIONS:
-            raise EncoderError(
-                f"encoder.model: {source.name!r} must bring no code, but its config.json names {attention!r} as "
-                "attn_implementation; remove that line"
-            )
-        if getattr(part, "quantization_config", None) is not None:
-            raise EncoderError(
-                f"encoder.model: {source.name!r} must have weights that can be trained, but its config.json has a "
-                "quantization_config; take the model that it was made of"
-            )
+    attention = getattr(config, "_attn_implementation", None)
+    if attention not in _OWN_ATTENTIONS:
+        raise EncoderError(
+            f"encoder.model: {source.name!r} must bring no code, but its config.json names {attention!r} as "
+            "attn_implementation; remove that line"
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise EncoderError(
+            f"encoder.model: {source.name!r} must have weights that can be trained, but its config.json has a "
+            "quantization_config; take the model that it was made of"
+        )
 
 
 def _set_rate(

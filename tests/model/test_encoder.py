@@ -17,7 +17,7 @@ from mtsearch.config.trial import DEFAULT_ENCODER, Encoder
 from mtsearch.data.examples import Example
 from mtsearch.data.tokens import tokenise_uncached
 from mtsearch.errors import EncoderError
-from mtsearch.model.encoder import EncoderSource, find_encoder, load_encoder, load_tokenizer
+from mtsearch.model.encoder import EncoderSource, build_encoder, find_encoder, load_encoder, load_tokenizer
 from tests.data.families import build_tokenizer
 
 
@@ -177,6 +177,31 @@ def test_dropout_that_the_family_does_not_have_is_an_error(tmp_path: Path) -> No
     transformers.T5EncoderModel(config).save_pretrained(tmp_path)
     with pytest.raises(EncoderError, match=r"encoder\.attention_dropout: .* \(t5\) has no such dropout to set"):
         load_encoder(find_encoder(str(tmp_path)), Encoder(attention_dropout=0.5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"num_hidden_layers": 20_000}, "num_hidden_layers of at most 1,000, but has 20,000"),
+        ({"num_labels": 10**9}, "num_labels of at most 1,000,000, but has 1,000,000,000"),
+        ({"hidden_size": 10**7}, r"must find room in memory, .* .2 layers of 10,000,000, .* GiB or more"),
+        ({"vocab_size": 10**12}, r"must find room in memory, .* a vocabulary of 1,000,000,000,000\)"),
+        ({"intermediate_size": 10**12}, "must find room in memory"),
+        ({"max_position_embeddings": 10**12}, "must find room in memory"),
+        ({"type_vocab_size": 10**12}, "must find room in memory"),
+    ],
+)
+def test_an_encoder_of_absurd_size_is_refused_before_it_is_built(
+    settings: dict[str, int], told: str, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **settings}))
+    source = find_encoder(str(folder))
+    with pytest.raises(EncoderError, match=told):
+        load_encoder(source, Encoder(max_length=16))
+    with pytest.raises(EncoderError, match=told):
+        build_encoder(source)
 
 
 def test_longer_sequences_than_there_are_positions_are_refused(tiny_encoder: Path) -> None:
