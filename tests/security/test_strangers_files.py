@@ -382,7 +382,7 @@ def test_an_event_cannot_name_what_is_outside(run: Path, kind: str, name: str, t
     with (run / EVENTS).open("a", encoding="utf-8") as file:
         file.write('{"event": "warned", "time": 9.0, "text": "not the last line"}\n')
     edit_event(run, kind, **{name: trial_id})
-    with pytest.raises(RunError, match=f"{name} must stay in the run folder, but is"):
+    with pytest.raises(RunError, match=f"{name}: must stay in the run folder, but is"):
         list(read_events(run))
 
 
