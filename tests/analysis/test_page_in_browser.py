@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtsearch_analysis.best import best_trials
+from mtsearch_analysis.live import LiveServer
 from mtsearch_analysis.load import Run, load_run, load_runs
 from mtsearch_analysis.report import write_report
 from tests.analysis.run_folders import write_run
@@ -57,10 +59,34 @@ CLICK_POINT = """(async () => {
   document.getElementById("trial-close").click();
   return shown;
 })()"""
+SORT_AND_OPEN = """(async () => {
+  document.querySelectorAll("#trials-table thead button")[2].click();
+  document.querySelectorAll("#trials-table thead button")[2].click();
+  document.getElementById("trials-scroller").scrollTo(70, 150);
+  document.querySelector("details").open = true;
+  document.querySelector(`tr[data-trial="t0003"] button`).click();
+  for (let i = 0; i < 200 && !document.getElementById("trial").open; i++) {
+    await new Promise((done) => setTimeout(done, 50));
+  }
+})()"""
+VIEW = """(async () => {
+  for (let i = 0; i < 200 && !document.getElementById("trial").open; i++) {
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  const scroller = document.getElementById("trials-scroller");
+  return {
+    scores: [...document.querySelectorAll("#trials-table tbody tr")].map((row) => row.cells[2].textContent),
+    sort: document.querySelector("#trials-table th[aria-sort]")?.getAttribute("aria-sort"),
+    scrolled: [scroller.scrollLeft, scroller.scrollTop],
+    unfolded: document.querySelector("details").open,
+    trial: document.getElementById("trial-title").textContent,
+  };
+})()"""
+RELOAD = "reload"
 WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth - innerWidth"
 
 
-def _look(path: Path, scripts: list[str], width_px: int = 1440, dark: bool = False) -> tuple[list[Any], list[str]]:
+def _look(url: str, scripts: list[str], width_px: int = 1440, dark: bool = False) -> tuple[list[Any], list[str]]:
     """What each script gives in the page, and what the browser had to complain of."""
     from choreographer import Browser
 
@@ -81,10 +107,15 @@ def _look(path: Path, scripts: list[str], width_px: int = 1440, dark: bool = Fal
             scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
             await tab.send_command("Emulation.setEmulatedMedia", params={"features": scheme})
             loaded = tab.subscribe_once("Page.loadEventFired")
-            await tab.send_command("Page.navigate", params={"url": path.as_uri()})
+            await tab.send_command("Page.navigate", params={"url": url})
             await asyncio.wait_for(loaded, 60)
             results = []
             for script in scripts:
+                if script == RELOAD:
+                    loaded = tab.subscribe_once("Page.loadEventFired")
+                    await tab.send_command("Page.reload")
+                    await asyncio.wait_for(loaded, 60)
+                    continue
                 given = {"expression": script, "awaitPromise": True, "returnByValue": True}
                 answer = await tab.send_command("Runtime.evaluate", params=given)
                 assert "exceptionDetails" not in answer["result"], answer
@@ -104,7 +135,7 @@ def test_every_figure_is_drawn_without_a_complaint_and_fits_the_screen(
     run: Run, tmp_path: Path, width_px: int, dark: bool
 ) -> None:
     path = write_report(run, tmp_path / "report.html")
-    (undrawn, too_wide), complaints = _look(path, [DRAW_ALL, WIDER_THAN_THE_SCREEN], width_px, dark)
+    (undrawn, too_wide), complaints = _look(path.as_uri(), [DRAW_ALL, WIDER_THAN_THE_SCREEN], width_px, dark)
     assert undrawn == []
     assert too_wide <= 0
     assert complaints == []
@@ -115,7 +146,7 @@ def test_a_click_on_a_trial_shows_its_curves(run: Run, tmp_path: Path) -> None:
     rows = run.metrics[(run.metrics["trial_id"] == winner) & (run.metrics["metric"] == "mean_score")]
     path = write_report(run, tmp_path / "report.html")
     scripts = [DRAW_ALL, CLICK_TRIAL % winner, CLICK_POINT % f"<b>{winner}</b><br>0.5"]
-    (_, shown, title), complaints = _look(path, scripts)
+    (_, shown, title), complaints = _look(path.as_uri(), scripts)
     assert shown["open"]
     assert shown["closed"]
     assert shown["title"] == title == f"Trial {winner}"
@@ -125,10 +156,29 @@ def test_a_click_on_a_trial_shows_its_curves(run: Run, tmp_path: Path) -> None:
     assert complaints == []
 
 
+def test_a_live_page_that_is_loaded_again_is_as_its_reader_had_it(tmp_path: Path) -> None:
+    server = LiveServer(write_run(tmp_path / "run", num_trials=30, running=True))
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        (_, before, after), complaints = _look(server.url, [SORT_AND_OPEN, VIEW, RELOAD, VIEW])
+    finally:
+        server.close()
+        thread.join()
+    scores = [float(score) for score in before["scores"] if score != "–"]
+    assert scores == sorted(scores)
+    assert before["sort"] == "ascending"
+    assert before["scrolled"] == [70, 150]
+    assert before["unfolded"]
+    assert before["trial"] == "Trial t0003"
+    assert after == before
+    assert complaints == []
+
+
 def test_a_comparison_is_drawn_too(run: Run, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", num_trials=12, seed=5)
     path = write_report(load_runs([run.path, other]), tmp_path / "comparison.html")
-    (undrawn, too_wide), complaints = _look(path, [DRAW_ALL, WIDER_THAN_THE_SCREEN], 390)
+    (undrawn, too_wide), complaints = _look(path.as_uri(), [DRAW_ALL, WIDER_THAN_THE_SCREEN], 390)
     assert undrawn == []
     assert too_wide <= 0
     assert complaints == []
