@@ -11,7 +11,13 @@
 
 from mtsearch_analysis.advice import advise
 from mtsearch_analysis.best import best_trials, compare, task_table, tasks_lost
-from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, groups_by_space, run_table
+from mtsearch_analysis.comparison import (
+    anytime_of_runs,
+    anytime_of_runs_figure,
+    comparable_runs,
+    groups_by_space,
+    run_table,
+)
 from mtsearch_analysis.cost import cost_figure, cost_table
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves, trial_figure
 from mtsearch_analysis.early_stopping import early_order_table, early_order_verdict, regret_figure, stopping_regret
@@ -74,6 +80,7 @@ __all__ = [
     "best_heads",
     "best_layers_figure",
     "best_trials",
+    "comparable_runs",
     "compare",
     "config_scores",
     "cost_figure",

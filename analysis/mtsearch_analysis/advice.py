@@ -113,6 +113,8 @@ def _more_trials(run: Run) -> Iterator[str]:
     if number < _FEWEST:
         return
     progress = anytime(run).dropna(subset="best_so_far")
+    if progress.empty:
+        return
     improved = progress["best_so_far"].ne(progress["best_so_far"].shift())
     share = progress.loc[improved, "examples_seen"].iloc[-1] / progress["examples_seen"].iloc[-1]
     if share > 0.8:

@@ -16,9 +16,16 @@ from mtsearch_analysis.curves import anytime
 from mtsearch_analysis.load import Run, Runs
 from mtsearch_analysis.significance import bootstrap_interval
 from mtsearch_analysis.style import empty_figure, lay_out, series_line
-from mtsearch_analysis.wording import time_unit
+from mtsearch_analysis.wording import listing, time_unit
 
-__all__ = ["Budget", "anytime_of_runs", "anytime_of_runs_figure", "groups_by_space", "run_table"]
+__all__ = [
+    "Budget",
+    "anytime_of_runs",
+    "anytime_of_runs_figure",
+    "comparable_runs",
+    "groups_by_space",
+    "run_table",
+]
 
 Budget = Literal["seconds", "gpu_seconds", "examples_seen"]
 
@@ -54,6 +61,17 @@ def run_table(runs: Runs) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def comparable_runs(runs: Runs) -> dict[str, Runs]:
+    """Runs whose scores belong on one axis together: over the same tasks, in one direction and on one split.
+
+    They are called after them: ``a, b``.
+    """
+    members: dict[object, list[str]] = {}
+    for name, run in runs.by_name.items():
+        members.setdefault((run.scored_tasks, run.direction, run.score_split), []).append(name)
+    return {", ".join(names): runs.only(names) for names in members.values()}
 
 
 def groups_by_space(runs: Runs) -> dict[str, str]:
@@ -103,11 +121,18 @@ def anytime_of_runs(
         seed: of the resamples.
 
     Raises:
-        ValueError: the runs have different main metrics, a run has no group, or the confidence is not between 0 and 1.
+        ValueError: the runs have different main metrics, or score by it over different tasks, in different directions
+            or on different splits; a run has no group; or the confidence is not between 0 and 1.
     """
     metrics = list(dict.fromkeys(run.main_metric for run in runs))
     if len(metrics) > 1:
         raise ValueError(f"runs can be compared that search for the same metric, but these are for {metrics}")
+    apart = list(comparable_runs(runs))
+    if len(apart) > 1:
+        raise ValueError(
+            f"{metrics[0]}: {listing(apart)} are not on one axis: their tasks, their direction or the split "
+            "that they are scored on differ; draw them apart, by runs.only([...])"
+        )
     group_of = dict(groups) if groups is not None else {name: name for name in runs.by_name}
     missing = [name for name in runs.by_name if name not in group_of]
     if missing:

@@ -203,6 +203,7 @@ def _full_curves(run: Run) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
     sign = -1.0 if run.direction == "minimize" else 1.0
     final = run.trials.set_index("trial_id")["score"].dropna().astype("float64") * sign
     of_completed = curves[(curves["status"] == "completed") & curves["trial_id"].isin(final.index)]
+    of_completed = of_completed.drop_duplicates(["trial_id", "evaluation"], keep="last")
     scores = of_completed.pivot(index="trial_id", columns="evaluation", values="value") * sign
     return scores, final, of_completed.groupby("trial_id")["evaluation"].max()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import yaml
 from mtsearch_analysis.tables import (
     LESS_IS_BETTER,
     METRICS,
+    STATUSES,
     TABLES,
     TRIALS,
     Direction,
@@ -76,6 +77,15 @@ class Run:
     def score_split(self) -> Literal["dev", "holdout"]:
         """The split that ``score`` and the columns ``best/*`` are measured on."""
         return "holdout" if bool((self.metrics["split"] == "holdout").any()) else "dev"
+
+    @property
+    def scored_tasks(self) -> frozenset[str]:
+        """The tasks that the main metric is over."""
+        task, _ = split_metric(self.main_metric)
+        if task:
+            return frozenset({task})
+        known = self.task_metrics or self.objective.task_metrics  # which trials have no columns of before they report
+        return frozenset(self.objective.scored_tasks or (split_metric(name)[0] for name in known))
 
     @property
     def is_running(self) -> bool:
@@ -186,6 +196,12 @@ class Runs:
     def __len__(self) -> int:
         return len(self.by_name)
 
+    def only(self, names: Collection[str]) -> Runs:
+        """Those of these names, in their order."""
+        tables = {table.name: getattr(self, table.name) for table in TABLES}
+        kept = {name: frame[frame["run"].isin(names)].reset_index(drop=True) for name, frame in tables.items()}
+        return Runs(by_name={name: run for name, run in self.by_name.items() if name in names}, **kept)
+
 
 def load_run(path: str | Path) -> Run:
     """Reads a run folder; a search that is still writing to it is not disturbed.
@@ -263,10 +279,28 @@ def _run(folder: Path, tables: Mapping[str, pa.Table]) -> Run:
     return Run(
         path=folder,
         **{name: _to_pandas(values) for name, values in tables.items()},
-        objective=Objective.from_schema(tables[TRIALS.name].schema),
-        space=_read_yaml(folder / "resolved.yaml"),
+        objective=_objective(tables[TRIALS.name], folder / TRIALS.file),
+        space=_read_space(folder / "resolved.yaml"),
         environment=_read_json(folder / "environment.json"),
     )
+
+
+def _objective(trials: pa.Table, path: Path) -> Objective:
+    try:
+        return Objective.from_schema(trials.schema)
+    except ValueError as error:
+        raise ValueError(f"{path}: its metadata does not say what the search optimises: {error}") from error
+
+
+def _check_trials(trials: pa.Table, path: Path) -> None:
+    """Refuses trials of the same name, and such as came to no end that there is."""
+    names = trials["trial_id"].value_counts()
+    twice = next((name.as_py() for name, times in zip(*names.flatten(), strict=True) if times.as_py() > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path}: each trial has one row, but {twice!r} has several; restore the file")
+    unknown = [status for status in trials["status"].unique().to_pylist() if status not in STATUSES]
+    if unknown:
+        raise ValueError(f"{path}: a trial's status is one of {', '.join(STATUSES)}, but there is {unknown[0]!r:.40}")
 
 
 def _names(folders: list[Path]) -> list[str]:
@@ -333,6 +367,9 @@ def _read_table(table: Table, folder: Path) -> pa.Table:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: its part files disagree on a column's type ({reason})") from error
+    values = table.conforming(values, path)
+    if table is TRIALS:
+        _check_trials(values, path)
     for position, column in enumerate(table.columns):
         if column.name not in values.column_names:  # an earlier version did not have it
             nulls = pa.nulls(values.num_rows, column.dtype)
@@ -385,6 +422,14 @@ def _read_yaml(path: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
 
 
+def _read_space(path: Path) -> dict[str, Any] | None:
+    space = _read_yaml(path)
+    constraints = _mapping((space or {}).get("search", {}), path, "under search").get("constraints", [])
+    if not isinstance(constraints, list) or not all(isinstance(one, str) for one in constraints):
+        raise ValueError(f"{path}: search.constraints: expected a list of texts, but found {constraints!r:.60}")
+    return space
+
+
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         return _mapping(json.loads(_read_text(path)), path)
@@ -394,7 +439,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
 
 
-def _mapping(content: Any, path: Path) -> dict[str, Any]:
+def _mapping(content: Any, path: Path, where: str = "at the top") -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a mapping at the top, but found {type(content).__name__}")
+        raise ValueError(f"{path}: expected a mapping {where}, but found {type(content).__name__}")
     return content

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
-from mtsearch_analysis.comparison import Budget, anytime_of_runs, anytime_of_runs_figure, groups_by_space
+from mtsearch_analysis.comparison import (
+    Budget,
+    anytime_of_runs,
+    anytime_of_runs_figure,
+    comparable_runs,
+    groups_by_space,
+)
 from mtsearch_analysis.cost import Cost, cost_figure, cost_table
 from mtsearch_analysis.curves import anytime, anytime_figure, curve_figure, learning_curves
 from mtsearch_analysis.early_stopping import regret_figure
@@ -87,14 +93,17 @@ def comparison_figures(runs: Runs) -> dict[str, list[ReportFigure]]:
     if runs.trials["gpu_seconds"].sum() > 0:
         budgets["gpu_seconds"] = "the GPU time of all trials"
     band = "; bands are 95% bootstrap intervals over runs of one space" if len(set(groups.values())) < len(runs) else ""
+    panels = comparable_runs(runs)
     return {
         "anytime": [
             ReportFigure(
-                f"anytime-{against.replace('_', '-')}",
-                f"The best score so far of each run over {told}, as far as all of a line's runs go{band}.",
-                anytime_of_runs_figure(anytime_of_runs(runs, against, groups)),
+                f"anytime-{against.replace('_', '-')}" + (f"-{position}" if position else ""),
+                f"The best score so far of {'each run' if len(panels) == 1 else names} over {told}, as far as all of a "
+                f"line's runs go{band}.",
+                anytime_of_runs_figure(anytime_of_runs(together, against, groups)),
             )
             for against, told in budgets.items()
+            for position, (names, together) in enumerate(panels.items())
         ]
     }
 

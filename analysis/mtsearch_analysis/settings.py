@@ -96,10 +96,16 @@ def searched_settings(run: Run) -> list[Setting]:
     the optimizers has it, and with one value. What ranges there are is read from the run's space; where that is not
     known, or a setting lies in several ranges, one that spans all is taken. Where a word is an option beside a range
     (``{choice: [auto, {int: [1, 8]}]}``) all values are options.
+
+    Raises:
+        ValueError: the run's space is none.
     """
     trials = run.trials[run.trials["status"] != "infeasible"]
     domains = _Domains()
-    domains.visit(run.space or {}, "")
+    try:
+        domains.visit(run.space or {}, "")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{run.path / 'resolved.yaml'}: not the search space that mtsearch wrote: {error}") from error
     found = []
     for column in run.varied_columns:
         name = column.removeprefix("config/")
@@ -133,10 +139,12 @@ class _Domains:
         argument: Any = node.get(keyword)
         if keyword in _RANGES:
             low, high = (float(end) for end in argument[:2])
+            if not (0 if "log" in keyword else -math.inf) < low <= high < math.inf:
+                raise ValueError(f"{path}: {keyword} from {low:g} to {high:g} is no range")
             of_path = self._ranges.setdefault(path, [])
             of_path.append(Range(low, high, "log" in keyword, keyword in ("int", "logint")))
         elif keyword == "same_as":
-            self._same_as[path] = argument
+            self._same_as[path] = str(argument)
         elif keyword == "choice":
             for option in argument:
                 self._visit_option(option, path)

@@ -47,7 +47,7 @@ def summarise_runs(runs: Runs) -> list[str]:
         return [*sentences, "No trial has reported a score yet, or none of a run is its best."]
     first = ranked[0]
     won = f"The best trial is {first}'s {tops[first]['trial_id'].iloc[0]} with {score(scores[first])}"
-    if len({_scored_tasks(runs.by_name[name]) for name in ranked}) > 1:
+    if len({runs.by_name[name].scored_tasks for name in ranked}) > 1:
         won = f"Each run's {metric} is over its own tasks, so no one trial is best of all"
     elif len(ranked) > 1:
         lead = abs(scores[first] - scores[ranked[1]])
@@ -60,14 +60,6 @@ def summarise_runs(runs: Runs) -> list[str]:
         sentences.append("They saw different data, so scores may differ for that alone.")
     spent = f"{duration(runs.trials['seconds'].sum())} of training in all"
     return [*sentences, f"They cost {spent} and {large(sum(run.num_examples for run in runs))} examples."]
-
-
-def _scored_tasks(run: Run) -> frozenset[str]:
-    """The tasks that the main metric is over."""
-    task, _ = split_metric(run.main_metric)
-    if task:
-        return frozenset({task})
-    return frozenset(run.objective.scored_tasks or (split_metric(name)[0] for name in run.task_metrics))
 
 
 def _what_was_searched(run: Run) -> str:
@@ -137,7 +129,7 @@ def _who_won(run: Run) -> str:
 def _whose_weights(run: Run) -> list[str]:
     parents = run.trials.set_index("trial_id")["parent"].dropna()
     line = [best_trials(run, n=1)["trial_id"].iloc[0]]
-    while line[-1] in parents:
+    while line[-1] in parents and parents[line[-1]] not in line:
         line.append(parents[line[-1]])
     if len(line) == 1:
         return []

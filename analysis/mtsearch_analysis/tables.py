@@ -42,6 +42,9 @@ Status = Literal["running", "completed", "pruned", "diverged", "infeasible", "fa
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
+_RESTORE = "it was changed after mtsearch wrote it: restore it, or let mtsearch rebuild it from events.jsonl"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column that a table always has.
@@ -175,10 +178,41 @@ class Table:
             )
         missing = [c.name for c in self.columns if c.since <= version and c.name not in schema.names]
         if missing:
-            raise ValueError(
-                f"{path}: the {self.name} table lacks {', '.join(map(repr, missing))}; "
-                "it was changed after mtsearch wrote it: restore it, or let mtsearch rebuild it from events.jsonl"
-            )
+            raise ValueError(f"{path}: the {self.name} table lacks {', '.join(map(repr, missing))}; {_RESTORE}")
+
+    def conforming(self, values: pa.Table, path: Path) -> pa.Table:
+        """The table with each column in its type, where a file that another program wrote holds it in a like one.
+
+        Raises:
+            ValueError: in one line: a column's values are of another type, or a row lacks one that may not be empty.
+        """
+        types = {column.name: column.dtype for column in self.columns}
+        for position, found in enumerate(values.schema):
+            dtype = types.get(found.name) or self._type_in_group(found)
+            if dtype == found.type:
+                continue
+            try:
+                column = values.column(position).cast(dtype, safe=not pa.types.is_timestamp(dtype))
+            except pa.ArrowException as error:
+                raise ValueError(
+                    f"{path}: {found.name!r} must be of type {dtype}, but is {found.type} here; {_RESTORE}"
+                ) from error
+            values = values.set_column(position, pa.field(found.name, dtype, found.nullable), column)
+        for one in self.columns:
+            if not one.nullable and one.name in values.column_names and values[one.name].null_count:
+                raise ValueError(f"{path}: {one.name!r} may not be empty, but is in some rows; {_RESTORE}")
+        return values
+
+    def _type_in_group(self, found: pa.Field) -> pa.DataType:
+        """The type of a column of a group; where it has none, and for a stranger, the one nearest to theirs."""
+        declared = next((group.dtype for group in self.groups if found.name.startswith(group.prefix)), None)
+        if declared is not None:
+            return declared
+        if pa.types.is_boolean(found.type) or pa.types.is_timestamp(found.type):
+            return found.type
+        if pa.types.is_integer(found.type):
+            return pa.int64()
+        return pa.float64() if pa.types.is_floating(found.type) else pa.string()
 
     def _group(self, name: str) -> ColumnGroup:
         for group in self.groups:
@@ -260,17 +294,32 @@ class Objective:
 
     @classmethod
     def from_schema(cls, schema: pa.Schema) -> Objective:
-        """The objective that a file's metadata records."""
+        """The objective that a file's metadata records.
+
+        Raises:
+            ValueError: what it records is none.
+        """
         metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-        scored_tasks = json.loads(metadata.get("mtsearch_scored_tasks", "null"))
+        others = json.loads(metadata.get("mtsearch_other_metrics", "{}"))
+        if not isinstance(others, dict) or not all(way in get_args(Direction) for way in others.values()):
+            raise ValueError(f"mtsearch_other_metrics must map metrics to their directions, but is {others!r}")
         return cls(
             metric=metadata.get("mtsearch_metric", cls.metric),
             direction="minimize" if metadata.get("mtsearch_direction") == "minimize" else "maximize",
-            task_metrics=tuple(json.loads(metadata.get("mtsearch_task_metrics", "[]"))),
-            others=json.loads(metadata.get("mtsearch_other_metrics", "{}")),
-            scored_tasks=None if scored_tasks is None else tuple(scored_tasks),
-            minimized=tuple(json.loads(metadata.get("mtsearch_minimized_metrics", "[]"))),
+            task_metrics=_recorded_names(metadata, "mtsearch_task_metrics") or (),
+            others=others,
+            scored_tasks=_recorded_names(metadata, "mtsearch_scored_tasks"),
+            minimized=_recorded_names(metadata, "mtsearch_minimized_metrics") or (),
         )
+
+
+def _recorded_names(metadata: Mapping[str, str], key: str) -> tuple[str, ...] | None:
+    names = json.loads(metadata.get(key, "null"))
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{key} must be a list of names, but is {names!r}")
+    return tuple(names)
 
 
 _TIME = pa.timestamp("ms", tz="UTC")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, run_table
+from mtsearch_analysis.comparison import anytime_of_runs, anytime_of_runs_figure, comparable_runs, run_table
 from mtsearch_analysis.load import Runs, load_runs
+from mtsearch_analysis.report_figures import comparison_figures
 from mtsearch_analysis.tables import Objective
 from tests.analysis.run_folders import metric_row, trial_row, write_tables
 
@@ -58,6 +59,28 @@ def test_runs_for_different_metrics_and_runs_without_a_group_are_refused(tmp_pat
     write_tables(tmp_path / "c", [trial_row(0)], [], Objective("t.loss", "minimize"))
     with pytest.raises(ValueError, match="same metric"):
         anytime_of_runs(load_runs([tmp_path / "a", tmp_path / "c"]))
+
+
+def test_scores_over_other_tasks_or_in_another_direction_are_not_drawn_on_one_axis(tmp_path: Path) -> None:
+    for name, objective in {
+        "a": Objective(task_metrics=("pos.accuracy",)),
+        "b": Objective(task_metrics=("pos.accuracy", "ner.f1")),
+        "c": Objective(task_metrics=("pos.accuracy",)),
+        "d": Objective(task_metrics=("pos.accuracy",), direction="minimize"),
+    }.items():
+        rows = [trial_row(0, 0.5, seconds=60.0, gpu_seconds=0.0)]
+        write_tables(tmp_path / name, rows, [metric_row("t0000", 1, 0.5)], objective)
+    runs = load_runs([tmp_path / name for name in "abcd"])
+    with pytest.raises(ValueError, match="mean_score: a, c, b and d are not on one axis"):
+        anytime_of_runs(runs)
+    panels = comparable_runs(runs)
+    assert list(panels) == ["a, c", "b", "d"]
+    assert panels["a, c"].trials["run"].tolist() == ["a", "c"]
+    assert anytime_of_runs(panels["a, c"])["group"].unique().tolist() == ["a", "c"]
+    figures = comparison_figures(runs)["anytime"]
+    assert [figure.id for figure in figures][:3] == ["anytime-seconds", "anytime-seconds-1", "anytime-seconds-2"]
+    assert [trace.name for trace in figures[0].figure.data] == ["a", "c"]
+    assert figures[1].caption.startswith("The best score so far of b over the time")
 
 
 def test_a_run_without_a_report_is_an_empty_group(tmp_path: Path) -> None:

@@ -151,3 +151,10 @@ def test_a_confidence_in_percent_is_refused(tmp_path: Path) -> None:
 def test_a_reduction_factor_of_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="reduction_factor > 1"):
         stopping_regret(run_of(tmp_path, [[0.1, 0.2]]), reduction_factor=1)
+
+
+def test_an_evaluation_that_is_in_the_table_twice_counts_once(tmp_path: Path) -> None:
+    trials = [trial_row(i, 0.5 + i / 10, evaluations=2, tasks="a") for i in range(3)]
+    metrics = [metric_row(f"t{i:04}", at, 0.4 + (i + at) / 20) for i in range(3) for at in (1, 2)]
+    run = load_run(write_tables(tmp_path, trials, [*metrics, metrics[0]]))
+    assert early_order_table(run)["trials"].tolist() == [3]

@@ -161,6 +161,72 @@ def test_a_table_that_lost_a_column_is_refused(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+def change_column(path: Path, name: str, values: pa.Array) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(name), name, values), path)
+
+
+def test_columns_that_another_program_wrote_in_a_like_type_are_read_as_ours(tmp_path: Path) -> None:
+    path = write_tables(tmp_path, [trial_row(0, 0.5), trial_row(1, 0.25)], []) / TRIALS.file
+    change_column(path, "trial_id", pa.array(["t0000", "t0001"], pa.large_string()))
+    change_column(path, "number", pa.array([0.0, 1.0]))
+    change_column(path, "score", pa.array([1, 0]))
+    trials = load_run(tmp_path).trials
+    assert trials["trial_id"].tolist() == ["t0000", "t0001"]
+    assert (trials["number"].dtype, trials["score"].dtype) == ("Int32", "float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("score", ["good", "bad"], r"'score' must be of type double, but is string here; it was changed after"),
+        ("number", [0.5, 1.5], r"'number' must be of type int32, but is double here"),
+        ("trial_id", ["t0000", None], r"'trial_id' may not be empty, but is in some rows"),
+        ("trial_id", ["t0000", "t0000"], r"each trial has one row, but 't0000' has several"),
+        ("status", ["completed", "done"], r"a trial's status is one of running, .*, but there is 'done'"),
+    ],
+)
+def test_a_table_that_no_search_wrote_is_refused_in_one_line(
+    tmp_path: Path, name: str, values: list[object], told: str
+) -> None:
+    path = write_tables(tmp_path, [trial_row(0, 0.5), trial_row(1, 0.25)], []) / TRIALS.file
+    change_column(path, name, pa.array(values))
+    with pytest.raises(ValueError, match=rf"trials\.parquet: {told}") as refused:
+        load_run(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mtsearch_task_metrics", "3.5"),
+        ("mtsearch_task_metrics", "[1]"),
+        ("mtsearch_other_metrics", '{"a": 3}'),
+        ("mtsearch_scored_tasks", "x"),
+    ],
+)
+def test_an_objective_that_is_none_is_refused_in_one_line(tmp_path: Path, key: str, value: str) -> None:
+    path = write_tables(tmp_path, [trial_row(0, 0.5)], []) / TRIALS.file
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, key.encode(): value}), path)
+    with pytest.raises(ValueError, match=r"trials\.parquet: its metadata does not say what the search optimises: "):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("search: 3", "expected a mapping under search, but found int"),
+        ("search: {constraints: 3}", "search.constraints: expected a list of texts, but found 3"),
+    ],
+)
+def test_a_space_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+    write_tables(tmp_path, [trial_row(0, 0.5)], [])
+    (tmp_path / "resolved.yaml").write_text(text)
+    with pytest.raises(ValueError, match=rf"resolved\.yaml: {told}"):
+        load_run(tmp_path)
+
+
 def test_a_table_of_an_earlier_version_has_nulls_for_what_came_later(tmp_path: Path) -> None:
     write_tables(tmp_path, [trial_row(0, 0.5)], [])
     table = pq.read_table(tmp_path / TRIALS.file).drop_columns(["pareto"])

@@ -94,3 +94,21 @@ def test_a_range_says_where_on_it_a_value_lies() -> None:
     assert log.share(pd.Series([1e-4, 1e-2, 1.0])).tolist() == pytest.approx([0.0, 0.5, 1.0])
     assert log.at(0.25) == pytest.approx(1e-3)
     assert log.share(pd.Series([0.0, 1.0, None])).isna().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"uniform": 3},
+        {"uniform": ["a", "b"]},
+        {"uniform": [1]},
+        {"loguniform": [0, 1]},
+        {"uniform": [1, 0]},
+        {"choice": 5},
+    ],
+)
+def test_a_space_that_mtsearch_did_not_write_is_refused_in_one_line(tmp_path: Path, node: dict[str, Any]) -> None:
+    run = _run(tmp_path, [{"optimizer.lr": 0.1}, {"optimizer.lr": 0.2}], {"optimizer": {"lr": node}})
+    with pytest.raises(ValueError, match=r"resolved\.yaml: not the search space that mtsearch wrote: ") as refused:
+        searched_settings(run)
+    assert "\n" not in str(refused.value)

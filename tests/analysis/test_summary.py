@@ -103,6 +103,12 @@ def test_a_winner_that_went_on_from_others_names_them(tmp_path: Path) -> None:
     )
 
 
+def test_ancestors_that_go_round_in_a_circle_are_named_once(tmp_path: Path) -> None:
+    rows = [trial_row(0, 0.5, parent="t0001"), trial_row(1, 0.6, parent="t0000")]
+    told = " ".join(summarise(load_run(write_tables(tmp_path, rows, []))))
+    assert "it went on from the weights of t0000: its" in told
+
+
 def test_a_run_without_trials_says_so(tmp_path: Path) -> None:
     assert summarise(load_run(write_tables(tmp_path / "new", [], []))) == ["new has no trials yet."]
 
