@@ -11,13 +11,16 @@ from mtsearch_analysis.early_stopping import early_order_table, early_order_verd
 from mtsearch_analysis.effects import marginal_effects
 from mtsearch_analysis.importance import parameter_importance
 from mtsearch_analysis.load import Run
+from mtsearch_analysis.settings import searched_settings
 from mtsearch_analysis.summary import summarise
 
 __all__ = ["Findings", "find"]
 
-# They bound the time: Optuna takes a while for each trial that a study is given.
+# They bound the time: Optuna takes a while for each trial that a study is given, and for each of its settings.
 _MOST_TRIALS = 1_000
 _MOST_RESAMPLED = 20_000
+_MOST_SETTINGS_RESAMPLED = 2_000
+_FEWEST_RESAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,12 @@ def find(run: Run) -> Findings:
     """Answers every question of the report; without Optuna all but that of importance."""
     note = ""
     num_completed = max(1, int((run.trials["status"] == "completed").sum()))
-    num_resamples = min(50, _MOST_RESAMPLED // min(num_completed, _MOST_TRIALS))
+    num_settings = max(1, len(searched_settings(run)))
+    num_resamples = min(
+        50,
+        _MOST_RESAMPLED // min(num_completed, _MOST_TRIALS),
+        max(_FEWEST_RESAMPLES, _MOST_SETTINGS_RESAMPLED // num_settings),
+    )
     try:
         importance = parameter_importance(run, num_resamples=num_resamples, max_trials=_MOST_TRIALS)
     except ImportError as error:

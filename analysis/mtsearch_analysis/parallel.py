@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,35 +98,44 @@ def _linear_axis(title: str, numbers: np.ndarray) -> _Axis:
 
 
 def _draw_axes(figure: go.Figure, axes: list[_Axis]) -> None:
+    shapes: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for position, axis in enumerate(axes):
-        figure.add_shape(
-            type="line", x0=position, x1=position, y0=0, y1=1, line={"color": INK, "width": 1}, opacity=0.6
-        )
-        figure.add_annotation(
-            x=position,
-            y=1.05,
-            text=f"<b>{'<br>'.join(escape(shortened(part, _LONGEST_LABEL)) for part in _parts(axis.title))}</b>",
-            hovertext=escape(axis.title),
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-            align="left",
-            font={"size": 12},
+        line = {"color": INK, "width": 1}
+        shapes.append({"type": "line", "x0": position, "x1": position, "y0": 0, "y1": 1, "line": line, "opacity": 0.6})
+        title = "<br>".join(escape(shortened(part, _LONGEST_LABEL)) for part in _parts(axis.title))
+        annotations.append(
+            {
+                "x": position,
+                "y": 1.05,
+                "text": f"<b>{title}</b>",
+                "hovertext": escape(axis.title),
+                "showarrow": False,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "align": "left",
+                "font": {"size": 12},
+            }
         )
         ticks = axis.ticks
         if np.isnan(axis.heights).any():
             ticks = (*ticks, (_NOT_USED_HEIGHT, "not used"))
         for height, label in ticks:
-            figure.add_annotation(
-                x=position,
-                y=height,
-                text=escape(shortened(label, _LONGEST_LABEL)),
-                hovertext=escape(label),
-                showarrow=False,
-                xanchor="left",
-                xshift=5,
-                font={"size": 11},
+            annotations.append(
+                {
+                    "x": position,
+                    "y": height,
+                    "text": escape(shortened(label, _LONGEST_LABEL)),
+                    "hovertext": escape(label),
+                    "showarrow": False,
+                    "xanchor": "left",
+                    "xshift": 5,
+                    "font": {"size": 11},
+                }
             )
+    figure.update_layout(
+        shapes=shapes, annotations=annotations
+    )  # at once: one by one, plotly checks them all each time
 
 
 def _parts(title: str) -> list[str]:
