@@ -287,8 +287,9 @@ class Driver:
 
     def result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """A worker has said something of a trial; see :mod:`mtsearch.search.trial`."""
-        if result["attempt"] is not None and result["attempt"] < self.state.trials[trial_id].attempts:
-            return  # a worker that was cut off has come back, and another one has taken its place
+        trial, attempt = self.state.trials[trial_id], result["attempt"]
+        if not trial.is_open or (attempt is not None and attempt < trial.attempts):
+            return  # a worker that was cut off has come back, and the trial has ended or another one has its place
         with self._faults_kept():
             self._take_in(trial_id, result)
 

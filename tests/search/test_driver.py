@@ -480,6 +480,16 @@ def test_a_worker_that_was_cut_off_and_comes_back_is_not_listened_to(begin: Call
     assert drive.state.trials[trial_id].scores == {1: 0.5}
 
 
+def test_a_trial_that_has_ended_is_told_nothing_more_of(begin: Callable[..., Drive], tmp_path: Path) -> None:
+    drive = begin()
+    trial_id = drive.start()
+    drive.fail(trial_id, "trial")
+    drive.say(trial_id, 1, 0.5)
+    drive.driver.result(trial_id, {"outcome": "started", "attempt": 2, "node": "n"})
+    assert drive.state.trials[trial_id].status == "failed"
+    assert fold(read_events(tmp_path)).trials[trial_id].status == "failed"
+
+
 def test_a_trial_that_says_nothing_for_too_long_hangs(
     begin: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
 ) -> None:
