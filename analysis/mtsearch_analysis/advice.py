@@ -27,8 +27,8 @@ _MANY_DIVERGED = 0.2
 def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
     """What to try next, in sentences, what promises most first; none while the search runs.
 
-    Ranges to widen, trials to train for longer, more trials or no more, other seeds, settings to fix, trials that
-    diverged or failed. Each sentence says what it rests on.
+    Tasks that no trial has learned, ranges to widen, trials to train for longer, more trials or no more, other seeds,
+    settings to fix, trials that diverged or failed. Each sentence says what it rests on.
 
     Args:
         run: the run.
@@ -39,6 +39,7 @@ def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
     if best_trials(run, n=1).empty:
         return [*_failures(run), *_divergence(run)]
     return [
+        *_tasks_without_a_score(run),
         *_ranges_to_widen(run),
         *_longer_training(run),
         *_other_seeds(run),
@@ -47,6 +48,16 @@ def advise(run: Run, importance: pd.DataFrame | None = None) -> list[str]:
         *_divergence(run),
         *_failures(run),
     ]
+
+
+def _tasks_without_a_score(run: Run) -> Iterator[str]:
+    for name in run.task_metrics:
+        found = run.trials[f"best/{name}"].dropna()
+        if len(found) > 1 and not found.any() and run.direction_of(name) == "maximize":
+            yield (
+                f"{name} is 0 in all of {count(len(found), 'trial')}: its task head has learned nothing yet. Search "
+                "higher learning rates for the task heads (optimizer.head_lr), or train for more epochs."
+            )
 
 
 def _ranges_to_widen(run: Run) -> Iterator[str]:

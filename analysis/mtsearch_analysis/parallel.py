@@ -133,9 +133,8 @@ def _draw_axes(figure: go.Figure, axes: list[_Axis]) -> None:
                     "font": {"size": 11},
                 }
             )
-    figure.update_layout(
-        shapes=shapes, annotations=annotations
-    )  # at once: one by one, plotly checks them all each time
+    # At once: one by one, plotly checks all of them each time.
+    figure.update_layout(shapes=shapes, annotations=annotations)
 
 
 def _parts(title: str) -> list[str]:

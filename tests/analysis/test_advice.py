@@ -37,6 +37,13 @@ def test_one_that_is_there_alone_or_in_the_middle_does_not(tmp_path: Path, value
     assert not any("Widen" in told for told in advise(_run(tmp_path, [0.9, 0.8, 0.7], **{"config/lr": values})))
 
 
+def test_a_task_that_no_trial_has_learned_comes_first(tmp_path: Path) -> None:
+    name = "best/ner.span_f1"
+    told = advise(_run(tmp_path, [0.9, 0.8], **{name: [0.0, 0.0]}))
+    assert told[0].startswith("ner.span_f1 is 0 in all of 2 trials: its task head has learned nothing yet.")
+    assert not any("learned" in one for one in advise(_run(tmp_path, [0.9, 0.8], **{name: [0.0, 0.1]})))
+
+
 def test_a_winner_that_was_still_learning_asks_for_longer_training(tmp_path: Path) -> None:
     run = _run(tmp_path, [0.9, 0.8], **{"best/epoch": [2.0, 1.0]})
     assert advise(run)[0].startswith("Train for longer: t0000 was at its best at its last evaluation, at epoch 2")
