@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from mtsearch_analysis.best import best_trials
 from mtsearch_analysis.load import Run
-from mtsearch_analysis.settings import searched_columns
+from mtsearch_analysis.settings import Setting, searched_settings
 from mtsearch_analysis.style import INK, SCORE_SCALE, WINNER_COLOUR, empty_figure, lay_out, line_width
 from mtsearch_analysis.wording import score, setting, shortened
 
@@ -21,7 +21,6 @@ __all__ = ["parallel_figure"]
 _NOT_USED_HEIGHT = -0.14
 _NUM_SHADES = 9
 _MOST_EVENLY_SPACED = 6
-_LOG_FROM_RATIO = 20.0
 _LONGEST_LABEL = 18  # characters between two axes
 _TICK_HEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -39,16 +38,15 @@ def parallel_figure(run: Run) -> go.Figure:
     """Each trial that has a score as a line across the settings that varied, coloured by its score.
 
     A setting that a trial doesn't have (the other optimizer's) is drawn at "not used", below its axis. Up to six
-    distinct values are spaced evenly; positive values that span a factor of 20, and whose median lies nearer to
-    the geometric middle, are drawn on a log axis. It is drawn in SVG: it needs no WebGL, and a line can be
-    pointed at.
+    distinct values are spaced evenly; what was drawn on a logarithmic scale has a log axis. It is drawn in SVG, without
+    WebGL, and a line can be pointed at.
     """
     trials = best_trials(run, n=None).iloc[::-1].reset_index(drop=True)
-    varied = [column for column in searched_columns(run) if trials[column].nunique(dropna=False) > 1]
+    varied = [one for one in searched_settings(run) if trials[one.column].nunique(dropna=False) > 1]
     if len(trials) < 2 or not varied:
         return empty_figure("It takes two trials with a score, and a setting in which they differ.")
     values = trials["score"].to_numpy("float64")
-    axes = [_axis(column.removeprefix("config/"), trials[column]) for column in varied]
+    axes = [_axis(one, trials[one.column]) for one in varied]
     axes.append(_linear_axis(run.main_metric, values))
     figure = go.Figure()
     _draw_axes(figure, axes)
@@ -62,9 +60,9 @@ def parallel_figure(run: Run) -> go.Figure:
     )
 
 
-def _axis(title: str, values: pd.Series) -> _Axis:
+def _axis(one: Setting, values: pd.Series) -> _Axis:
     present = values.dropna()
-    if not pd.api.types.is_numeric_dtype(values) or present.nunique() <= _MOST_EVENLY_SPACED:
+    if one.range is None or present.nunique() <= _MOST_EVENLY_SPACED:
         options = sorted(present.unique())
         spacing = np.linspace(0.0, 1.0, len(options)) if len(options) > 1 else np.array([0.5])
         height_of = dict(zip(options, spacing, strict=True))
@@ -72,22 +70,16 @@ def _axis(title: str, values: pd.Series) -> _Axis:
         # Labels of many options would overlap: name every k-th.
         every = -(-len(options) // 12)
         ticks = tuple((float(height_of[option]), setting(option)) for option in options[::every])
-        return _Axis(title, heights, ticks)
+        return _Axis(one.name, heights, ticks)
     numbers = values.astype("float64").to_numpy()
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-    if low > 0 and high / low >= _LOG_FROM_RATIO and _looks_logarithmic(numbers, low, high):
-        logs = _linear_axis(title, np.log(numbers))
+    if one.range.is_log and low > 0:
+        logs = _linear_axis(one.name, np.log(numbers))
         ticks = tuple(
             (height, f"{value:.2g}") for height, value in zip(_TICK_HEIGHTS, np.geomspace(low, high, 5), strict=True)
         )
-        return _Axis(f"{title} (log)", logs.heights, ticks)
-    return _linear_axis(title, numbers)
-
-
-def _looks_logarithmic(numbers: np.ndarray, low: float, high: float) -> bool:
-    """Whether the median lies nearer to the geometric middle of the range than to the arithmetic one."""
-    median = np.log(np.nanmedian(numbers))
-    return bool(abs(median - np.log(low * high) / 2) < abs(median - np.log((low + high) / 2)))
+        return _Axis(f"{one.name} (log)", logs.heights, ticks)
+    return _linear_axis(one.name, numbers)
 
 
 def _linear_axis(title: str, numbers: np.ndarray) -> _Axis:

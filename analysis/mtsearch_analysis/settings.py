@@ -181,8 +181,14 @@ def _observed(values: pd.Series) -> Range | None:
     if present.nunique() <= _MOST_OPTIONS:
         return None
     low, high = float(present.min()), float(present.max())
-    is_log = low > 0 and high / low >= _LOG_FROM_RATIO
+    is_log = low > 0 and high / low >= _LOG_FROM_RATIO and _looks_logarithmic(float(present.median()), low, high)
     return Range(low, high, is_log, pd.api.types.is_integer_dtype(present))
+
+
+def _looks_logarithmic(median: float, low: float, high: float) -> bool:
+    """Whether the median lies nearer to the geometric middle of the range than to the arithmetic one."""
+    at = math.log(median)
+    return abs(at - math.log(low * high) / 2) < abs(at - math.log((low + high) / 2))
 
 
 def _follows(one: Setting, other: Setting, codes: Mapping[str, np.ndarray]) -> bool:

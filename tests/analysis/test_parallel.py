@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from mtsearch_analysis.load import Run, load_run
 from mtsearch_analysis.parallel import parallel_figure
@@ -79,6 +80,16 @@ def test_values_spread_evenly_in_the_logarithm_get_a_log_axis(tmp_path: Path) ->
 def test_a_uniform_range_that_starts_near_zero_stays_linear(tmp_path: Path) -> None:
     run = run_of(tmp_path, *({"dropout": 0.001 + i / 10} for i in range(9)))
     np.testing.assert_allclose(heights_of_axis(run, 0), np.arange(9) / 8, atol=1e-6)
+
+
+def test_the_space_says_which_axis_is_logarithmic_however_the_values_fell(tmp_path: Path) -> None:
+    drawn = [{"dropout": 10.0**-i, "lr": 0.1 + i / 10} for i in range(9)]
+    run_of(tmp_path, *drawn)
+    space = {"dropout": {"uniform": [1e-8, 1.0]}, "lr": {"loguniform": [1e-4, 1.0]}}
+    (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(space))
+    found = labels(load_run(tmp_path))
+    assert "<b>dropout</b>" in found
+    assert "<b>lr<br>(log)</b>" in found
 
 
 def test_a_setting_that_a_trial_lacks_is_drawn_below_the_axis_as_not_used(tmp_path: Path) -> None:
