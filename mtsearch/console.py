@@ -606,7 +606,7 @@ def print_outcome(
         pairs = []
     if len({row["tasks"] for row in task_sets}) > 1:
         differences = "each task's main metric, and the difference to the task alone with the same settings"
-        print_pairs(console, [*pairs, ("task by task", differences)])
+        print_pairs(console, [*pairs, ("by task", differences)])
         _print_task_sets(console, task_sets)
         pairs = []
     if outcome.retrained is not None:

@@ -222,7 +222,7 @@ def test_sets_of_tasks_are_compared_task_by_task_and_no_trial_is_called_best() -
     lines = conclusion(replace(apart, best_of_tasks={"a": "t0000", "b": "t0001", "a+b": "t0002"}), ROWS)
     assert "best no one trial: their scores are means over different tasks, which are compared one by one" in lines
     assert "score it mtsearch evaluate runs/traded --trial t0000" in lines
-    start = next(i for i, line in enumerate(lines) if line.startswith("task by task"))
+    start = next(i for i, line in enumerate(lines) if line.startswith("by task"))
     assert lines[start + 1 : start + 6] == [
         "task score alone difference best trial trained with",
         "a.accuracy 0.5000 t0009 nothing else",
@@ -234,7 +234,7 @@ def test_sets_of_tasks_are_compared_task_by_task_and_no_trial_is_called_best() -
 
 
 def test_one_set_of_tasks_is_not_compared_with_itself() -> None:
-    assert not any(line.startswith("task by task") for line in conclusion(TRADED, ROWS[:1]))
+    assert not any(line.startswith("by task") for line in conclusion(TRADED, ROWS[:1]))
 
 
 def test_many_sets_of_tasks_are_cut() -> None:

@@ -67,7 +67,13 @@ def comparable_runs(runs: Runs) -> dict[str, Runs]:
     """Runs whose scores belong on one axis together: over the same tasks, in one direction and on one split.
 
     They are called after them: ``a, b``.
+
+    Raises:
+        ValueError: the runs have different main metrics.
     """
+    metrics = list(dict.fromkeys(run.main_metric for run in runs))
+    if len(metrics) > 1:
+        raise ValueError(f"runs can be compared that search for the same metric, but these are for {metrics}")
     members: dict[object, list[str]] = {}
     for name, run in runs.by_name.items():
         members.setdefault((run.scored_tasks, run.direction, run.score_split), []).append(name)
@@ -124,13 +130,10 @@ def anytime_of_runs(
         ValueError: the runs have different main metrics, or score by it over different tasks, in different directions
             or on different splits; a run has no group; or the confidence is not between 0 and 1.
     """
-    metrics = list(dict.fromkeys(run.main_metric for run in runs))
-    if len(metrics) > 1:
-        raise ValueError(f"runs can be compared that search for the same metric, but these are for {metrics}")
-    apart = list(comparable_runs(runs))
+    apart, metric = list(comparable_runs(runs)), next(iter(runs)).main_metric
     if len(apart) > 1:
         raise ValueError(
-            f"{metrics[0]}: {listing(apart)} are not on one axis: their tasks, their direction or the split "
+            f"{metric}: {listing(apart)} are not on one axis: their tasks, their direction or the split "
             "that they are scored on differ; draw them apart, by runs.only([...])"
         )
     group_of = dict(groups) if groups is not None else {name: name for name in runs.by_name}
@@ -142,7 +145,7 @@ def anytime_of_runs(
         members = [run for name, run in runs.by_name.items() if group_of[name] == group]
         frames.append(_of_group(members, against, num_points, confidence, num_resamples, seed).assign(group=group))
     frame = pd.concat(frames, ignore_index=True)
-    return frame.assign(metric=metrics[0])[["group", against, "metric", "num_runs", "mean", "low", "high"]]
+    return frame.assign(metric=metric)[["group", against, "metric", "num_runs", "mean", "low", "high"]]
 
 
 def anytime_of_runs_figure(frame: pd.DataFrame) -> go.Figure:

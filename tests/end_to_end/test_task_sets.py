@@ -47,7 +47,7 @@ def test_each_set_of_tasks_is_trained_once_and_each_task_is_compared_with_itself
 
     said = cli("run", space, "--data", tiny_data)
     assert said.code == 0, said
-    assert "tiny: 1 dimensions; all 4 points, for mean_score" in said.out
+    assert "tiny: 1 dimension; all 4 points, for mean_score" in said.out
     assert "stopping    every trial runs to its end" in said.out
     assert "ended       all 4 points of the grid are tried; 4 completed" in said.out
     assert "best        no one trial: their scores are means over different tasks" in said.out
