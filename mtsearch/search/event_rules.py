@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, with_config
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from mtsearch.config.constraints import Constraint
@@ -156,9 +164,16 @@ def _observed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return values
 
 
+def _as_given(values: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """These values, with keys in their own order: pydantic puts a TypedDict's first, and tables follow a config's."""
+    checked = check(values)
+    return values if checked == values else checked
+
+
 def _shaped(shape: Any) -> GetPydanticSchema:
     """Plain values that must be of this shape."""
-    return GetPydanticSchema(lambda _source, handler: handler.generate_schema(shape))
+    kept = Annotated[shape, WrapValidator(_as_given)]
+    return GetPydanticSchema(lambda _source, handler: handler.generate_schema(kept))
 
 
 Identity = Annotated[Mapping[str, Any], _shaped(_Identity)]

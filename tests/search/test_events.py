@@ -10,6 +10,7 @@ import resource
 import signal
 import threading
 import time
+from dataclasses import replace
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from mtsearch.search.events import (
     Retrained,
     Retried,
     RunEnded,
+    Suggested,
     Warned,
     is_locked,
     read_events,
@@ -51,6 +53,18 @@ def test_every_kind_of_event_reads_back_as_it_was_written(tmp_path: Path) -> Non
         for event in events:
             log.append(event)
         assert list(read_events(tmp_path)) == events  # while it is open, too
+
+
+def test_what_is_read_has_its_keys_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+    tasks = {"mood": {"kind": "classification", "metrics": ["accuracy"], "data": "sst5"}}
+    config = {"name": "tiny", "optimizer": {"lr": 1}, "training": {"epochs": 2, "seed": 1}, "tasks": tasks}
+    events = Story().begun().suggested(0).reported(0, 1, 0.5).events
+    with EventLog(tmp_path) as log:
+        for event in events:
+            log.append(replace(event, config=config) if isinstance(event, Suggested) else event)
+    _, suggested, reported = read_events(tmp_path)
+    assert json.dumps(suggested.config) == json.dumps(config)
+    assert list(reported.report) == list(events[2].report)
 
 
 def test_a_torn_last_line_is_cut_and_the_next_event_stands_on_its_own_line(tmp_path: Path) -> None:
