@@ -173,26 +173,38 @@ class RayNode(Node):
     Args:
         network: that it is joined to.
         number: see `Node`.
-        head: the head node that it joins; None for a head.
+        head: the head node that it joins, once that is up; None for a head.
         environment: further variables of all that runs there.
     """
 
     def __init__(
-        self, network: Network, number: int, head: Node | None = None, environment: Mapping[str, str] | None = None
+        self, network: Network, number: int, head: RayNode | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
+        self._is_up = False
         where = ["--head", "--port=6379", "--include-dashboard=false"]
         if head is not None:
+            head._wait_until_up()
             where = [f"--address={head.address}:6379"]
         ray = [str(Path(sys.executable).with_name("ray")), "start", *where]
         ray += [f"--node-ip-address={network.prefix}.{number}", "--block"]
         ray += ["--num-cpus=1", "--object-store-memory=100000000"]
         super().__init__(network, number, *ray, environment=environment)
 
+    def _wait_until_up(self) -> None:
+        """Until a node may join it: one that finds a head of which the raylet is not there yet gives up."""
+        if not self._is_up:
+            self._look("not any(node['Alive'] for node in ray.nodes())", 600)
+            self._is_up = True
+
     def wait_for_nodes(self, number: int, seconds: float = 600) -> None:
         """Until the cluster that this one is in has so many; its head may be yet to answer."""
+        self._look(f"sum(node['Alive'] for node in ray.nodes()) != {number}", seconds)
+
+    def _look(self, condition: str, seconds: float) -> None:
+        """Have a Python inside wait as long as this holds of the cluster."""
         look = (
             f"import time, ray\nray.init('{self.address}:6379', logging_level=40)\n"
-            f"while sum(node['Alive'] for node in ray.nodes()) != {number}:\n    time.sleep(0.2)"
+            f"while {condition}:\n    time.sleep(0.2)"
         )
         end = time.monotonic() + seconds
         while (told := self.run("timeout", str(seconds), sys.executable, "-c", look)).returncode:
