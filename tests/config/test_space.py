@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtsearch.config.domains import Categorical, Float, Int
-from mtsearch.config.load import load_space
 from mtsearch.config.nodes import Where
 from mtsearch.config.space import Dimension, Draw, Infeasible, SearchSpace, diff
 from mtsearch.errors import ConfigError
@@ -256,12 +254,6 @@ def test_two_domains_of_one_name_are_refused(tmp_path: Path) -> None:
     columns = text.replace("{l.q: {choice: [a, b]}}", "{l.q: {choice: [a, b]}, l: {q: {choice: [a, b]}}}")
     with pytest.raises(ConfigError, match=r"two domains are called tasks.a.data.columns\[p\].l.q"):
         space_of(columns, tmp_path)
-
-
-def test_a_space_is_checked_in_under_a_second() -> None:
-    started = time.process_time()  # of this process alone: the machine may be busy
-    load_space("baseline")
-    assert time.process_time() - started < 1
 
 
 def test_dimensions_compare_by_what_they_are_and_not_by_where() -> None:

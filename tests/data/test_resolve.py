@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -485,9 +484,3 @@ def test_the_two_broken_rows_of_quora_are_refused_by_line(real_data: Path) -> No
 def test_leaks_of_real_sets_are_counted(name: str, shared: dict[str, int], duplicates: int, real_data: Path) -> None:
     data = _real(name, None, real_data)
     assert (data.shared, data.duplicates) == (shared, duplicates)
-
-
-def test_quora_is_read_well_under_a_second(real_data: Path) -> None:
-    begin = time.process_time()
-    _real("quora", None, real_data)
-    assert time.process_time() - begin < 1.0
