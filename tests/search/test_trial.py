@@ -245,6 +245,7 @@ def test_a_worker_is_called_by_its_trial_and_how_far_that_is_and_the_actor_by_th
     assert titles == [begun, begun, f"{begun} after epoch 1", f"ray::{tmp_path.name} t0001 {tasks}"]
 
 
+@pytest.mark.filterwarnings("ignore:This API is deprecated")  # as above
 def test_no_trial_follows_in_a_process_in_which_cuda_is_broken(
     assign: Callable[..., Assignment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
