@@ -417,8 +417,7 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
         (
             "placed",
             f"{footprint.concurrency} at a time with {footprint.cpus} core{'s' * (footprint.cpus != 1)}{gpus}{workers} "
-            f"each, "
-            f"of {plan.cores:g} cores",
+            f"each, of {plan.cores:g} cores",
         ),
         ("stopping", stopping),
         (
